@@ -19,9 +19,9 @@ from ..errors import CheckpointError
 from ..quoting import cut, quoted
 from .reading import read_file
 
-__all__ = ["check_json_size", "parse_json", "read_json", "read_object", "to_json"]
+__all__ = ["MAX_JSON_BYTES", "check_json_size", "parse_json", "read_json", "read_object", "to_json"]
 
-_MAX_BYTES = 16_000_000
+MAX_JSON_BYTES = 16_000_000
 _MAX_VALUES = 400_000
 """Of a stranger's file: a hundred times what any model has, and at most 64 MB when parsed."""
 
@@ -130,7 +130,7 @@ def read_json(path: Path, *, own: bool = False) -> Any:
             f"expected the file {cut(path.name)} in {_shown(path.parent)}; found none; give the "
             "folder of a whole model"
         )
-    data = read_file(path, CheckpointError, None if own else _MAX_BYTES)
+    data = read_file(path, CheckpointError, None if own else MAX_JSON_BYTES)
     return parse_json(data, str(path), own=own)
 
 

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, Error
+from ..files.json_files import MAX_JSON_BYTES
 from ..files.reading import read_file
 from ..quoting import cut, quoted
 from .tokenizer_agreement import Vocabulary
 from .tokenizer_bounds import MAX_FILE_BYTES, check_bounds
 from .tokenizer_kinds import build_tokenizer
-from .tokenizer_settings import decoded, read_tokenizer_settings
+from .tokenizer_settings import ADDED, CONFIG, SPECIAL, decoded, read_tokenizer_settings
 from .vocabulary_files import SENTENCEPIECE, read_vocabulary
 
 if TYPE_CHECKING:
@@ -60,13 +61,18 @@ def read_tokenizer_files(folder: Path) -> dict[str, bytes]:
         If there is no vocabulary.
     """
     present = (name for name in TOKENIZER_FILES if (folder / name).is_file())
-    files = {name: read_file(folder / name, CheckpointError, MAX_FILE_BYTES) for name in present}
+    files = {name: read_file(folder / name, CheckpointError, _most_bytes(name)) for name in present}
     if not any(name in files for name in VOCABULARIES):
         raise CheckpointError(
             f"{folder}: expected tokenizer.json, vocab.txt, vocab.json or a sentencepiece model; "
             "found neither; copy the tokenizer's files of the original model into the folder"
         )
     return files
+
+
+def _most_bytes(name: str) -> int:
+    """Return the most bytes of a file: settings are small, vocabularies may be large."""
+    return MAX_JSON_BYTES if name in (CONFIG, SPECIAL, ADDED) else MAX_FILE_BYTES
 
 
 def load_tokenizer(

@@ -183,6 +183,18 @@ def test_a_vocabulary_of_millions_of_lines(tmp_path: Path) -> None:
         TextEncoder.from_folder(tmp_path, max_length=12)
 
 
+@pytest.mark.parametrize(
+    "name", ["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"]
+)
+def test_settings_are_small_files(tmp_path: Path, name: str) -> None:
+    """A vocabulary may be large; what is no vocabulary is not read whole to find that out."""
+    write_tokenizer(tmp_path)
+    with (tmp_path / name).open("wb") as file:
+        file.truncate(17_000_000)
+    with pytest.raises(CheckpointError, match=rf"{name}: expected a file of at most 16 MB"):
+        TextEncoder.from_folder(tmp_path, max_length=12)
+
+
 def test_token_types_beyond_int32(tmp_path: Path) -> None:
     write_tokenizer(tmp_path)
     post = json.loads((tmp_path / "tokenizer.json").read_text("utf-8"))["post_processor"]
