@@ -377,7 +377,7 @@ class Examples(Sequence[Example]):
         """Return which rows are among `n_rows` drawn ones, a `fraction` of each label."""
         groups: dict[str, array[int]] = {}
         for position, row in enumerate(self._rows):
-            groups.setdefault(_stratum(row) if stratify else "", array("q")).append(position)
+            groups.setdefault(stratum(row) if stratify else "", array("q")).append(position)
         exact = [fraction * len(groups[key]) for key in sorted(groups)]
         taken = [int(share) for share in exact]
         by_remainder = sorted(range(len(exact)), key=lambda i: (taken[i] - exact[i], i))
@@ -481,7 +481,7 @@ def _each_example(rows: object) -> Iterator[Example]:
         yield row
 
 
-def _stratum(row: Example) -> str:
+def stratum(row: Example) -> str:
     """Key of the group that a row is drawn from when splitting.
 
     Numbers are one group: where each row has its own, groups of one row would be cut by their order
