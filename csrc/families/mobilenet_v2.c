@@ -5,8 +5,9 @@
  *   x = project(depthwise(expand x)) [+ x]                                  per block
  *   x = conv1x1 x                                                           above them
  *
- * Each of these is a convolution, a batch norm by its stored statistics, and relu6, which projections
- * leave out. x is added where a block changes neither sides nor width. Sixteen blocks, of which numbers
+ * Each of these is a convolution, a batch norm, and relu6, which projections leave out. Norms go by
+ * their stored statistics, or with batch_norm "batch" in units that train by those of the batch, which
+ * move the stored ones by "batch_norm_momentum"; transformers has 0.997 of it. x is added where a block changes neither sides nor width. Sixteen blocks, of which numbers
  * 0, 2, 5 and 12 halve the grid. Widths are rounded to multiples, but never down by more than a tenth.
  * With key "tf_padding" borders are those of TensorFlow's SAME, else one row on each side.
  * Parameter keys are the hub's tensor names behind "backbone." (without "mobilenet_v2.").
@@ -29,9 +30,9 @@ static const int64_t widths[N_BLOCKS + 1] = {16, 24, 24, 32, 32,  32,  64,  64, 
 static const int64_t strides[N_BLOCKS] = {2, 1, 2, 1, 1, 2, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1};
 
 typedef struct mobilenet_config {
-    double multiplier, expansion, eps;
+    double multiplier, expansion, eps, momentum;
     int64_t divisor, least;
-    int same, plain_stem, fine;
+    int same, plain_stem, fine, by_batch;
 } mobilenet_config;
 
 static mtf_status read_config(mobilenet_config *c, const mtf_config *config, mtf_error *err)
@@ -39,6 +40,7 @@ static mtf_status read_config(mobilenet_config *c, const mtf_config *config, mtf
     *c = (mobilenet_config){.multiplier = 1,
                             .expansion = 6,
                             .eps = 1e-3,
+                            .momentum = 0.997,
                             .divisor = 8,
                             .least = 8,
                             .same = 1,
@@ -49,6 +51,8 @@ static mtf_status read_config(mobilenet_config *c, const mtf_config *config, mtf
     MTF_TRY(mtf_config_get_int(config, "depth_divisible_by", 1, 1024, 0, &c->divisor, err));
     MTF_TRY(mtf_config_get_int(config, "min_depth", 1, 4096, 0, &c->least, err));
     MTF_TRY(mtf_config_get_eps(config, "layer_norm_eps", &c->eps, err));
+    MTF_TRY(mtf_read_batch_norm(config, &c->by_batch, err));
+    MTF_TRY(mtf_config_get_real(config, "batch_norm_momentum", 1e-6, 1, &c->momentum, err));
     MTF_TRY(mtf_config_get_bool(config, "tf_padding", &c->same, err));
     MTF_TRY(mtf_config_get_bool(config, "first_layer_is_expansion", &c->plain_stem, err));
     return mtf_config_get_bool(config, "finegrained_output", &c->fine, err);
@@ -89,6 +93,8 @@ static mtf_tensor_id build_conv(mtf_program *p, const mobilenet_config *c, const
         .grid = to->grid,
         .weight = mtf_program_param(p, key, 4, shape, layout, 1, MTF_INIT_ZERO, 0),
         .bias = -1,
+        .by_batch = c->by_batch,
+        .momentum = c->momentum,
         .eps = c->eps,
         .activation = to->clips ? MTF_ACT_RELU6 : MTF_ACT_NONE,
         .same = c->same};

@@ -7,7 +7,8 @@
  * Five blocks of one to four convolutions with biases, then two wide layers, which are the family's
  * pooler: other poolings read the last grid and leave them out. Images come as rows of pixels (red,
  * green, blue), any height and width that every block can halve. Batch norms go by their stored
- * statistics: convolution.c.
+ * statistics (convolution.c), or with batch_norm "batch" in units that train by those of the batch
+ * (batch_norm.c).
  * Parameter keys are torchvision's tensor names behind "backbone.": "features.<n>", where activations
  * and pools count in n, and "classifier.<3 i>".
  * SPDX-License-Identifier: Apache-2.0 */
@@ -21,14 +22,12 @@ enum { MOST_BLOCKS = 6, MOST_CONVOLUTIONS = 64, MOST_WIDE_LAYERS = 4, KERNEL = 3
 /* As of residual networks: resnet.c. */
 #define MOST_PIXELS      (INT64_C(1) << 24)
 #define PIXELS_PER_TOKEN 64
-/* torch.nn.BatchNorm2d's, which configurations do not state. */
-#define NORM_EPS 1e-5
 
 typedef struct vgg_config {
     int64_t n_blocks, depths[MOST_BLOCKS], widths[MOST_BLOCKS];
     int64_t n_wide, wide[MOST_WIDE_LAYERS];
     int64_t bins;
-    int batch_norm;
+    int batch_norm, by_batch;
     double dropout;
 } vgg_config;
 
@@ -69,6 +68,7 @@ static mtf_status read_config(vgg_config *c, const mtf_config *config, mtf_error
                          &c->n_wide, err));
     MTF_TRY(mtf_config_get_int(config, "pooled_size", 1, 64, 0, &c->bins, err));
     MTF_TRY(mtf_config_get_bool(config, "use_batch_norm", &c->batch_norm, err));
+    MTF_TRY(mtf_read_batch_norm(config, &c->by_batch, err));
     MTF_TRY(mtf_config_get_real(config, "dropout", 0, 0.999, &c->dropout, err));
     if (n_widths != c->n_blocks) {
         return mtf_fail(err, MTF_ERR_CONFIG,
@@ -97,7 +97,9 @@ static mtf_tensor_id build_conv(mtf_program *p, const vgg_config *c, int64_t num
                                  .norm_bias = -1,
                                  .mean = -1,
                                  .variance = -1,
-                                 .eps = NORM_EPS,
+                                 .by_batch = c->batch_norm && c->by_batch,
+                                 .momentum = MTF_NORM_MOMENTUM,
+                                 .eps = MTF_NORM_EPS,
                                  .activation = MTF_ACT_RELU};
     spec.weight = mtf_program_param(p, key, 4, shape, MTF_LAYOUT_TAPS, 1, MTF_INIT_ZERO, 0);
     (void)snprintf(key, sizeof key, "%s.bias", label);

@@ -124,9 +124,17 @@ MTF_NODISCARD mtf_status mtf_check_heads(int64_t width, const char *width_key, i
                                          const char *heads_key, mtf_error *err);
 
 /* ---- batch_norm.c ---- */
+/* torch.nn.BatchNorm2d's, which most configurations do not state. */
+#define MTF_NORM_EPS      1e-5
+#define MTF_NORM_MOMENTUM 0.1
+
+/* What batch norms of units that train go by, key "batch_norm": 1 "batch", 0 "stored", the default. */
+MTF_NODISCARD mtf_status mtf_read_batch_norm(const mtf_config *config, int *by_batch,
+                                             mtf_error *err);
 /* What `spec` has of a batch norm over `width` columns: parameters "<keys>.weight", ".bias" and its
- * statistics "<keys>.running_mean", ".running_var". With spec->by_batch batches move these, which are
- * frozen with the mean, and ".num_batches_tracked", which matters to no one but files. */
+ * statistics "<keys>.running_mean", ".running_var". With spec->by_batch batches move these by
+ * spec->momentum; they are frozen with the mean, and so is ".num_batches_tracked", which matters to no
+ * one but files. */
 void mtf_part_batch_norm(mtf_program *program, const char *keys, int64_t width,
                          mtf_convolution_spec *spec);
 

@@ -266,10 +266,11 @@ typedef struct mtf_convolution_spec {
     int32_t grid;         /* row space of the windows; such that these sides give its grids */
     int32_t weight, bias; /* (O, I, kernel, kernel) in MTF_LAYOUT_TAPS; (O) or -1 */
     int32_t norm_weight, norm_bias, mean,
-        variance;  /* (O) of a batch norm by its statistics, or -1 */
-    int by_batch;  /* 1: where they are not frozen, a training step goes by those of the batch, */
-    int32_t count; /* and this counts (1) the steps that moved the stored ones */
-    double eps;    /* of it */
+        variance;    /* (O) of a batch norm by its statistics, or -1 */
+    int by_batch;    /* 1: where they are not frozen, a training step goes by those of the batch, */
+    int32_t count;   /* and this counts (1) the steps that moved the stored ones, */
+    double momentum; /* by this share */
+    double eps;      /* of the norm */
     mtf_activation activation; /* none, relu or relu6 */
     int same; /* borders as TensorFlow's SAME, where padding is half an odd kernel */
 } mtf_convolution_spec;
@@ -278,7 +279,7 @@ typedef struct mtf_convolution_spec {
 mtf_tensor_id mtf_node_convolution(mtf_program *program, const char *label, mtf_tensor_id x,
                                    mtf_tensor_id residual, const mtf_convolution_spec *spec);
 /* The same of each column by itself: weight (C, 1, kernel, kernel) in MTF_LAYOUT_OUT_IN, with a norm and
- * without a bias. */
+ * without a bias and a residual. */
 mtf_tensor_id mtf_node_depthwise(mtf_program *program, const char *label, mtf_tensor_id x,
                                  const mtf_convolution_spec *spec);
 /* By columns the largest value of each window; `grid` as above. */

@@ -20,8 +20,6 @@ enum { STEM_KERNEL = 7, POOL_KERNEL = 3, REDUCTION = 4 };
 /* Of a budget of tokens: 4,096 tokens are five images of 224 x 224, whose stem alone keeps as much as a
  * transformer does of as many tokens. */
 #define PIXELS_PER_TOKEN 64
-/* torch.nn.BatchNorm2d's, which configurations do not state. */
-#define NORM_EPS 1e-5
 
 static mtf_status read_stages(mtf_residual_net *c, const mtf_config *config, mtf_error *err)
 {
@@ -62,19 +60,13 @@ static mtf_status read_stages(mtf_residual_net *c, const mtf_config *config, mtf
 mtf_status mtf_residual_read(mtf_residual_net *c, const mtf_config *config, mtf_error *err)
 {
     const char *type = "bottleneck";
-    const char *norm = "stored";
     *c = (mtf_residual_net){.channels = 3, .embedding = 64};
     MTF_TRY(mtf_config_get_int(config, "num_channels", 1, 4096, 0, &c->channels, err));
     MTF_TRY(mtf_config_get_int(config, "embedding_size", 1, MTF_MOST_WIDE, 0, &c->embedding, err));
     MTF_TRY(mtf_config_get_text(config, "layer_type", &type, err));
     MTF_TRY(mtf_config_get_bool(config, "downsample_in_first_stage", &c->halves_first_stage, err));
     MTF_TRY(mtf_config_get_bool(config, "downsample_in_bottleneck", &c->halves_in_first, err));
-    MTF_TRY(mtf_config_get_text(config, "batch_norm", &norm, err));
-    c->by_batch = strcmp(norm, "batch") == 0;
-    if (!c->by_batch && strcmp(norm, "stored") != 0) {
-        return mtf_fail(err, MTF_ERR_CONFIG,
-                        "expected batch_norm as \"stored\" or \"batch\", found \"%.100s\"", norm);
-    }
+    MTF_TRY(mtf_read_batch_norm(config, &c->by_batch, err));
     c->bottleneck = strcmp(type, "bottleneck") == 0;
     if (!c->bottleneck && strcmp(type, "basic") != 0) {
         return mtf_fail(err, MTF_ERR_CONFIG,
@@ -110,7 +102,8 @@ static mtf_tensor_id build_conv(mtf_program *p, const char *keys, mtf_tensor_id 
                                  .weight = weight,
                                  .bias = -1,
                                  .by_batch = part->by_batch,
-                                 .eps = NORM_EPS,
+                                 .momentum = MTF_NORM_MOMENTUM,
+                                 .eps = MTF_NORM_EPS,
                                  .activation = part->activation};
     (void)snprintf(key, sizeof key, "%s.normalization", keys);
     mtf_part_batch_norm(p, key, part->width, &spec);

@@ -33,6 +33,7 @@
     X(grid_height)                                                                                 \
     X(grid_width)                                                                                  \
     X(grid_lead)                                                                                   \
+    X(grid_space)                                                                                  \
     X(antialias)                                                                                   \
     X(skip_rows)                                                                                   \
     X(row_width)                                                                                   \

@@ -1,15 +1,15 @@
-/* Batch norm by the statistics of the rows at hand, residual and ReLU, forward and backward.
+/* Batch norm by the statistics of the rows at hand, residual and ReLU or ReLU6, forward and backward.
  *
  *   mean, var of each column over all R rows     xh = (x - mean) / sqrt(var + eps)
- *   y = relu(w xh + b + residual)
- *   g = dy relu'(y)     dresidual = g     db = sums of g     dw = sums of g xh
+ *   y = act(w xh + b + residual)
+ *   g = dy act'(y)     dresidual = g     db = sums of g     dw = sums of g xh
  *   dx = w / sqrt(var + eps) * (g - db / R - xh dw / R)
  *
  * Mean, variance (with R - 1) and a 1 for the count go to `found`, of which the running statistics are
  * moved once the step is done; backward reads them there. Stored statistics are not read: a norm by
  * those is part of convolution.c. Two rows at least.
- * Saved for backward: x where anything but the residual's gradient is asked for; y with a ReLU (its
- * sign).
+ * Saved for backward: x where anything but the residual's gradient is asked for; y with an activation
+ * (where it was clipped).
  * Sums: pieces of rows, cut by the width alone, each in two passes over what stays in the cache; what
  * pieces give is joined in order (Chan, Golub, LeVeque 1983), in double. So no bit depends on threads.
  * Tolerance family: reduction. Reference: Ioffe, Szegedy 2015; torch.nn.BatchNorm2d.
@@ -50,12 +50,7 @@ static mtf_status batch_norm_check(mtf_node_shape *shape, mtf_error *err)
         MTF_TRY(mtf_check_input(shape, "batch_norm", BN_RESIDUAL, "residual", c, err));
         MTF_TRY(mtf_check_space(shape, "batch_norm", BN_RESIDUAL, "residual", err));
     }
-    if (shape->attrs.activation != MTF_ACT_NONE && shape->attrs.activation != MTF_ACT_RELU) {
-        return mtf_fail(err, MTF_ERR_VALUE,
-                        "%s: batch_norm expects no activation or relu; give others a node of "
-                        "their own",
-                        shape->label);
-    }
+    MTF_TRY(mtf_check_clip(shape, "batch_norm", err));
     mtf_set_output(shape, shape->in[BN_X].space, c);
     return MTF_OK;
 }
@@ -197,12 +192,12 @@ static mtf_cost batch_norm_cost(const mtf_node_shape *shape, const mtf_extent *e
 {
     const double elements =
         (double)extent->n_rows[shape->in[BN_X].space] * (double)shape->in[BN_X].width;
-    const int relu = shape->attrs.activation != MTF_ACT_NONE;
+    const int clips = shape->attrs.activation != MTF_ACT_NONE;
     const int of_x = need.dx >> BN_X & 1U;
     mtf_cost cost = {.forward = elements *
-                                (FORWARD_OPERATIONS + relu + mtf_has_input(shape, BN_RESIDUAL))};
+                                (FORWARD_OPERATIONS + clips + mtf_has_input(shape, BN_RESIDUAL))};
     if ((need.dx | need.dw) != 0) {
-        cost.dx = elements * (relu + (of_x ? SUM_OPERATIONS + DX_OPERATIONS : 0));
+        cost.dx = elements * (clips + (of_x ? SUM_OPERATIONS + DX_OPERATIONS : 0));
         cost.dw = !of_x && need.dw != 0 ? elements * SUM_OPERATIONS : 0;
     }
     return cost;

@@ -1,4 +1,5 @@
-/* Convolution of each column by itself, with a batch norm by stored statistics and an activation: facts
+/* Convolution of each column by itself, with a batch norm by stored statistics (or none, s = 1 and t =
+ * 0) and an activation: facts
  * and forward (depthwise_bwd.c: backward).
  *
  *   z[w, c] = sum over the taps t of window w of x[pixel of t, c] W[c, t]
@@ -33,10 +34,19 @@ static mtf_status depthwise_check(mtf_node_shape *shape, mtf_error *err)
     }
     MTF_TRY(mtf_check_weight(shape, "depthwise", CONV_WEIGHT, names[CONV_WEIGHT], c,
                              mtf_conv_taps(shape), err));
+    const int normed = mtf_has_weight(shape, CONV_NORM_WEIGHT);
     for (int i = CONV_NORM_WEIGHT; i <= CONV_VARIANCE; i++) {
-        MTF_TRY(mtf_check_weight(shape, "depthwise", i, names[i], c, 1, err));
+        if (normed || mtf_has_weight(shape, i)) {
+            MTF_TRY(mtf_check_weight(shape, "depthwise", i, names[i], c, 1, err));
+        }
     }
-    MTF_TRY(mtf_check_eps(shape, "depthwise", err));
+    if (!normed && mtf_has_weight(shape, CONV_VARIANCE)) {
+        return mtf_check_weight(shape, "depthwise", CONV_NORM_WEIGHT, names[CONV_NORM_WEIGHT], c, 1,
+                                err);
+    }
+    if (normed) {
+        MTF_TRY(mtf_check_eps(shape, "depthwise", err));
+    }
     MTF_TRY(mtf_check_clip(shape, "depthwise", err));
     mtf_set_output(shape, shape->attrs.grid_space, c);
     return MTF_OK;
@@ -68,7 +78,9 @@ static void forward_rows(const mtf_op_call *call, int64_t first, int64_t last, m
     int64_t sequence = mtf_span_find(w.span, w.out_space, first);
     mtf_image image = mtf_windows_image(&w, sequence);
     mtf_depthwise_by_taps(by_taps, call, NULL);
-    for (int64_t j = 0; j < c; j++) {
+    const int normed = call->w[CONV_NORM_WEIGHT] != NULL;
+    const int affine = normed || call->shape->attrs.activation != MTF_ACT_NONE;
+    for (int64_t j = 0; normed && j < c; j++) {
         scale[j] = call->w[CONV_NORM_WEIGHT]->master[j] * mtf_conv_rstd(call, j);
         shift[j] = call->w[CONV_NORM_BIAS]->master[j] - call->w[CONV_MEAN]->master[j] * scale[j];
     }
@@ -82,10 +94,11 @@ static void forward_rows(const mtf_op_call *call, int64_t first, int64_t last, m
             weights[i] = by_taps + taps.tap[i] * c;
         }
         mtf_kernel->taps_sum(call->out[0] + row * c, x, weights, taps.n, c, 0);
-        if ((row + 1 - first) % ROWS == 0 || row + 1 == last) {
+        if (affine && ((row + 1 - first) % ROWS == 0 || row + 1 == last)) {
             const int64_t begin = first + (row - first) / ROWS * ROWS;
-            mtf_kernel->column_affine(call->out[0] + begin * c, c, scale, shift, NULL, 0,
-                                      row + 1 - begin, c, call->shape->attrs.activation);
+            mtf_kernel->column_affine(call->out[0] + begin * c, c, normed ? scale : NULL,
+                                      normed ? shift : NULL, NULL, 0, row + 1 - begin, c,
+                                      call->shape->attrs.activation);
         }
     }
 }
@@ -104,7 +117,8 @@ static mtf_cost depthwise_cost(const mtf_node_shape *shape, const mtf_extent *ex
         (double)extent->n_rows[shape->attrs.grid_space] * (double)shape->in[CONV_X].width;
     const double product = 2 * elements * (double)mtf_conv_taps(shape);
     const int clips = shape->attrs.activation != MTF_ACT_NONE;
-    mtf_cost cost = {.forward = product + elements * (2 + clips)};
+    const int normed = mtf_has_weight(shape, CONV_NORM_WEIGHT);
+    mtf_cost cost = {.forward = product + elements * (2 * normed + clips)};
     if ((need.dx | need.dw) != 0) {
         cost.dx = (clips ? elements : 0) + (need.dx >> CONV_X & 1U ? product : 0);
         cost.dw =

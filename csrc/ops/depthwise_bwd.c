@@ -53,7 +53,9 @@ typedef struct job {
 
 static mtf_real scale_of(const mtf_op_call *call, int64_t j)
 {
-    return call->w[CONV_NORM_WEIGHT]->master[j] * mtf_conv_rstd(call, j);
+    return call->w[CONV_NORM_WEIGHT] != NULL
+               ? call->w[CONV_NORM_WEIGHT]->master[j] * mtf_conv_rstd(call, j)
+               : 1;
 }
 
 static void first_item(void *context, int64_t item, int worker)

@@ -50,7 +50,7 @@ class Lora:
         Ends of the paths of layers, such as ``["query", "value"]``, or ``"all-linear"``; by default
         the family's usual ones.
     layers : list of int, optional
-        Only in these layers of the backbone.
+        Only in these layers; of a DETR in those of its encoder and its decoder with these numbers.
 
     Examples
     --------
@@ -92,7 +92,7 @@ class IA3:
         end in ``output.dense``, ``mlp.c_proj`` or ``down_proj`` are scaled, of all others what
         they give.
     layers : list of int, optional
-        Only in these layers of the backbone.
+        Only in these layers; of a DETR in those of its encoder and its decoder with these numbers.
 
     Examples
     --------
@@ -132,7 +132,7 @@ WAYS = tuple(_KINDS)
 """What they are called where only a name stands."""
 
 
-def make_adapter(way: Lora | IA3, paths: Sequence[str], family: str, n_layers: int) -> Adapter:
+def make_adapter(way: Lora | IA3, paths: Sequence[str], family: str) -> Adapter:
     """Return the adapter that a description means at the layers of a backbone.
 
     Parameters
@@ -142,8 +142,6 @@ def make_adapter(way: Lora | IA3, paths: Sequence[str], family: str, n_layers: i
         Of all linear layers of the backbone.
     family : str
         Its ``model_type``.
-    n_layers : int
-        How many layers it has.
 
     Raises
     ------
@@ -152,7 +150,7 @@ def make_adapter(way: Lora | IA3, paths: Sequence[str], family: str, n_layers: i
     """
     usual = (LORA_TARGETS if isinstance(way, Lora) else IA3_TARGETS).get(family, ())
     layers = None if way.layers is None else tuple(way.layers)
-    chosen = select_sites(paths, way.targets, layers, usual=usual, n_layers=n_layers, family=family)
+    chosen = select_sites(paths, way.targets, layers, usual=usual, family=family)
     if isinstance(way, Lora):
         sites = tuple(Site(path, way.rank, way.alpha) for path in chosen)
         return Adapter(LORA_UNIT, sites, way.dropout)

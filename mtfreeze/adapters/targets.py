@@ -95,7 +95,6 @@ def select_sites(
     layers: Sequence[int] | None,
     *,
     usual: Sequence[str],
-    n_layers: int,
     family: str,
 ) -> list[str]:
     """Return the paths that targets mean, in the order of the backbone.
@@ -107,12 +106,11 @@ def select_sites(
     targets : str or collection of str, optional
         What `check_targets` gave; None: the usual ones.
     layers : sequence of int, optional
-        What `check_layers` gave; None: all of them, and what lies outside of layers.
+        What `check_layers` gave; None: all of them, and what lies outside of layers. The first
+        number of a path is that of its layer: of a DETR that of its encoder's or its decoder's.
     usual : sequence of str
         The names that count where none are given, those that fit: a family may call the same part
         in two ways. None where the family has no usual ones.
-    n_layers : int
-        How many layers there are.
     family : str
         Name of the family, for messages.
 
@@ -142,10 +140,13 @@ def select_sites(
         raise ConfigError(f"targets {quoted(named)} fit no linear layer; {_there_are(paths)}")
     if layers is None:
         return chosen
-    if layers[-1] >= n_layers:
+    stacks = _stacks(paths)
+    most = max(stacks.values(), default=0)
+    if layers[-1] >= most:
+        has = [f"{n} in {quoted(stack)}" for stack, n in stacks.items()]
         raise ConfigError(
-            f"layers must be from 0 to {n_layers - 1}; found {quoted(layers[-1])}; the backbone "
-            f"has {n_layers} layers"
+            f"layers must be from 0 to {most - 1}; found {quoted(layers[-1])}; "
+            + (f"there are {', '.join(has)}" if len(has) > 1 else f"the backbone has {most} layers")
         )
     inside = [path for path in chosen if (at := _NUMBER.search(path)) and int(at[1]) in layers]
     if not inside:
@@ -185,6 +186,16 @@ def _ends(paths: Sequence[str]) -> list[str]:
     """Return how layers may be called: their paths behind the number, and the last words."""
     inner = [_NUMBER.split(path)[-1].lstrip(".") for path in paths]
     return list(dict.fromkeys([*inner, *(path.rpartition(".")[2] for path in inner)]))
+
+
+def _stacks(paths: Sequence[str]) -> dict[str, int]:
+    """Return how many layers each stack of them has, by what stands before their numbers."""
+    found: dict[str, int] = {}
+    for path in paths:
+        if at := _NUMBER.search(path):
+            stack = path[: at.start(1)].removesuffix(".")
+            found[stack] = max(found.get(stack, 0), int(at[1]) + 1)
+    return found
 
 
 def _there_are(paths: Sequence[str]) -> str:

@@ -34,7 +34,7 @@ def pilots_of(folder: Path) -> Path:
 
 
 def pilot_tasks(tasks: Mapping[str, Task], race: Race, facts: RaceFacts) -> dict[str, Task] | None:
-    """Return the tasks of pilots, with training rows drawn by label; None: no pilots.
+    """Return the tasks of pilots, with training rows drawn from all; None: no pilots.
 
     Parameters
     ----------

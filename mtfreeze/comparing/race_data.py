@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..closest import counted
+from ..data.content import how_drawn
 from ..data.drawn_rows import drawn_rows
 from ..errors import DataError
 from ..heads.registry import measure_named
@@ -48,7 +49,7 @@ _ONE_ANSWER = ("sequence", "numbers", "label_sets")
 def held_out(tasks: Mapping[str, Task], seed: int) -> tuple[dict[str, Task], list[str]]:
     """Return tasks that all have evaluation rows, and what is to be said of it.
 
-    A task without any gives a quarter of its training rows, drawn by label.
+    A task without any gives a quarter of its training rows, drawn by label where rows have one.
     """
     found, notes = {}, []
     for name, task in tasks.items():
@@ -66,8 +67,8 @@ def held_out(tasks: Mapping[str, Task], seed: int) -> tuple[dict[str, Task], lis
                 found[name].loss = replace(loss, teacher=loss.teacher[chosen])
         notes.append(
             f"{name}: no evaluation rows, so {len(kept):,} of its {len(task.train):,} training "
-            "rows, drawn by label, are held out to judge by and do not train; Task(eval=...) "
-            "judges by others"
+            f"rows, drawn {how_drawn(task.train)}, are held out to judge by and do not train; "
+            "Task(eval=...) judges by others"
         )
     return found, notes
 

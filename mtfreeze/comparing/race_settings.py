@@ -35,7 +35,8 @@ class Race:
     rungs : sequence of float
         Where candidates are judged, as fractions of their own steps, rising, between 0 and 1.
     rows : int
-        At most so many evaluation rows of each task judge, drawn by label; at least 40.
+        At most so many evaluation rows of each task judge, drawn by label where rows have one; at
+        least 40.
     level : float
         A candidate is dropped where this quantile of its difference to the leader over drawn rows
         lies below 0; from 0.5 to below 1.

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from .answers import Answer
 from .boxes import Box
+from .drawn_rows import stratum
 from .example import Label
 from .examples import Examples
 
-__all__ = ["NAMED", "content_of", "each_part", "numbers_of", "target_of"]
+__all__ = ["NAMED", "content_of", "each_part", "how_drawn", "numbers_of", "target_of"]
 
 NAMED = ("labels", "several labels", "tags", "boxes")
 """Targets that are names."""
@@ -47,6 +48,27 @@ def target_of(kind: str, labels: Sequence[Label], numbers: Sequence[float] | Non
         return "several labels" if numbers is None else "several numbers"
     whole = numbers is None or all(one.is_integer() for one in numbers)
     return "labels" if whole else "numbers"
+
+
+def how_drawn(examples: Examples) -> str:
+    """Return how `Examples.split` and `Examples.drawn` choose among these rows, after "drawn".
+
+    Examples
+    --------
+    >>> how_drawn(Examples.from_rows([("a", "x"), ("b", "y")]))
+    'by label'
+    >>> how_drawn(Examples.from_rows([("a", 0.5), ("b", 1.5)]))
+    'at random'
+    """
+    groups = {stratum(row) for row in examples}
+    if len(groups) < 2:
+        return "at random"
+    if not groups <= {"tagged", "untagged"}:
+        return "by label"
+    labels = [row.label for row in examples if row.label is not None]
+    what = {"boxes": "boxes", "answers": "answers", "tags": "tags"}
+    of = what.get(target_of(examples.kind, labels, None), "labels")
+    return f"at random, with and without {of} in proportion"
 
 
 def each_part(labels: Iterable[Label | None]) -> Iterator[str | int | float | Answer | None]:

@@ -17,7 +17,7 @@ from ..metrics.entities import OUTSIDE
 from .example import Example, Label
 from .order import permutation
 
-__all__ = ["drawn_rows"]
+__all__ = ["drawn_rows", "stratum"]
 
 _FRACTION = re.compile(r"[-+]?\d*\.\d+")
 """A number that is no index, as files have it."""
@@ -42,7 +42,7 @@ def drawn_rows(
     groups: dict[str, array[int]] = {}
     n = 0
     for position, row in enumerate(rows):
-        groups.setdefault(_stratum(row) if stratify else "", array("q")).append(position)
+        groups.setdefault(stratum(row) if stratify else "", array("q")).append(position)
         n = position + 1
     exact = [fraction * len(groups[key]) for key in sorted(groups)]
     taken = [int(share) for share in exact]
@@ -56,7 +56,7 @@ def drawn_rows(
     return chosen
 
 
-def _stratum(row: Example) -> str:
+def stratum(row: Example) -> str:
     """Key of the group that a row is drawn from.
 
     Numbers are one group: where each row has its own, groups of one row would be cut by their order

@@ -135,6 +135,8 @@ class Family:
         Whether tokens see what stands before them only.
     reads : {"texts", "images"}
         What a sequence of it is.
+    norms_key : str
+        Config key of whether its models have batch norms at all; ``""``: none says so.
     cells : bool
         Whether what is pooled are cells of a grid, of which none stands for the whole image.
     detection : mapping of str to str
@@ -185,6 +187,7 @@ class Family:
     pooler_of: str = "cls"
     causal: bool = False
     reads: str = TEXTS
+    norms_key: str = ""
     cells: bool = False
     detection: Mapping[str, str] = field(default_factory=dict)
     module_names: ModuleNames | None = None

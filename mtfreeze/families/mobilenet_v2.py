@@ -2,9 +2,11 @@
 """MobileNetV2: blocks that widen, convolve each column by itself, and narrow again, over images.
 
 ``csrc/families/mobilenet_v2.c`` builds the computation and checks the values of the `computed`
-keys. Batch norms use the statistics of the file: frozen or not, nothing moves them. Checkpoints of
-torchvision and timm have the same tensors under other names, with a border of one on each side
-(``tf_padding`` false) and ``layer_norm_eps`` 1e-5.
+keys. Batch norms use the statistics of the file, or with ``batch_norm="batch"`` in units that train
+those of each step's batch, which move the stored ones: by 0.997, as transformers has it, unless
+``batch_norm_momentum`` says otherwise. Checkpoints of torchvision and timm have the same tensors
+under other names, with a border of one on each side (``tf_padding`` false), ``layer_norm_eps`` 1e-5
+and ``batch_norm_momentum`` 0.1.
 """
 
 from __future__ import annotations
@@ -110,6 +112,8 @@ MOBILENET_V2 = Family(
         "finegrained_output",
         "tf_padding",
         "layer_norm_eps",
+        "batch_norm",  # of mtfreeze, which loading says: what batch norms go by
+        "batch_norm_momentum",  # likewise, which transformers does not read
         "num_blocks",  # from `flat`
     ),
     training_only=(),
@@ -136,6 +140,7 @@ MOBILENET_V2 = Family(
         "normalization": "norm",
         "running_mean": "statistics",
         "running_var": "statistics",
+        "num_batches_tracked": "statistics",
     },
     spellings={
         "mobilenet_v2": "backbone",

@@ -238,6 +238,7 @@ def _mobilenet(percent: int) -> dict[str, Any]:
         "depth_multiplier": percent / 100,
         "tf_padding": False,
         "layer_norm_eps": 1e-5,
+        "batch_norm_momentum": 0.1,
         "hidden_act": "relu6",
         "classifier_dropout_prob": 0.0,
     }

@@ -59,6 +59,7 @@ VGG = Family(
     pooler="classifier.",
     pooler_of="mean",
     reads=IMAGES,
+    norms_key="use_batch_norm",
     cells=True,
     required=("depths", "hidden_sizes", "classifier_sizes"),
     computed=(
@@ -68,6 +69,7 @@ VGG = Family(
         "classifier_sizes",
         "pooled_size",
         "use_batch_norm",
+        "batch_norm",  # of mtfreeze, which loading says: what batch norms go by
         "dropout",
         "num_feature_layers",  # from `flat`
     ),
@@ -91,6 +93,7 @@ VGG = Family(
     part_kinds={
         "running_mean": "statistics",
         "running_var": "statistics",
+        "num_batches_tracked": "statistics",
         **{f"features.{n}": "convolutions and norms" for n in range(_MOST_FEATURES)},
         **{f"classifier.{n}": "wide layers" for n in range(0, 12, 3)},
     },

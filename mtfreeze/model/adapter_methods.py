@@ -111,7 +111,7 @@ class AdapterMethods(ModelState):
 
     def _add(self, way: Lora | IA3, seed: int) -> Self:
         index = self.index
-        adapter = make_adapter(way, linear_paths(self), index.family.model_type, index.n_layers)
+        adapter = make_adapter(way, linear_paths(self), index.family.model_type)
         self._attach_adapter(adapter, seed, {})
         return self
 

@@ -69,13 +69,14 @@ class _Count(TensorEntry):
         return np.array([count], np.float32)
 
 
-def has_batch_norms(family: Family) -> bool:
-    """Return whether models of a family have batch norms, so that there is a choice."""
-    return BATCH_NORM in family.computed
+def has_batch_norms(family: Family, config: Mapping[str, Any]) -> bool:
+    """Return whether a family's model of this ``config.json`` has batch norms to choose for."""
+    has = not family.norms_key or config.get(family.norms_key) is True
+    return has and BATCH_NORM in family.computed
 
 
 def told_batch_norm(
-    family: Family, own: Mapping[str, Any], asked: object, where: str
+    family: Family, config: Mapping[str, Any], own: Mapping[str, Any], asked: object, where: str
 ) -> dict[str, str]:
     """Return the core's key of what batch norms go by, where there is a choice.
 
@@ -83,29 +84,32 @@ def told_batch_norm(
     ----------
     family : Family
         Of the model.
+    config : mapping
+        Its ``config.json``.
     own : mapping
         ``mtfreeze.json``.
     asked : str, optional
         What the user asked for; None: what the file says, else ``"stored"``.
     where : str
-        The file, for messages.
+        The file of `own`, for messages.
 
     Raises
     ------
     ConfigError, TypeError
-        If something else is asked for, or the family has no batch norms.
+        If something else is asked for, or the model has no batch norms.
     CheckpointError
         If the file says something else.
     """
     if asked is not None:
         check_choice("batch_norm", asked, [STORED, BATCH])
-        if not has_batch_norms(family):
+        if not has_batch_norms(family, config):
+            without = f" with {family.norms_key} false" if family.norms_key else ""
             raise ConfigError(
                 "batch_norm is of models whose batch norms can go by the batch, such as ResNet; "
-                f"found {quoted(asked)} for a model of the family {quoted(family.model_type)}, "
-                "which has none of them; leave it out"
+                f"found {quoted(asked)} for a model of the family {quoted(family.model_type)}"
+                f"{without}, which has none of them; leave it out"
             )
-    if not has_batch_norms(family):
+    if not has_batch_norms(family, config):
         return {}
     saved = own.get(BATCH_NORM, STORED)
     if saved not in (STORED, BATCH):

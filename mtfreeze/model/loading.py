@@ -178,7 +178,7 @@ def load_folder(
     if normalize is not None:
         settings = replace(settings, normalize=normalize)
     interpolates = _interpolates(family, own, interpolate_positions)
-    norms = told_batch_norm(family, own, batch_norm, str(folder / _OWN_FILE))
+    norms = told_batch_norm(family, config, own, batch_norm, str(folder / _OWN_FILE))
     build = core_config(family, {**config, **interpolates, **norms}, where, ignore_config)
     build |= {"pooling": settings.pooling, "normalize": settings.normalize}
     build |= core_keys(settings.dense)

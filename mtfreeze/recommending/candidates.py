@@ -160,9 +160,7 @@ def further_of(model: MultiTaskModel) -> tuple[str, ...]:
 
 def _has_lora(model: MultiTaskModel) -> bool:
     try:
-        make_adapter(
-            _LORA, linear_paths(model), model.index.family.model_type, model.index.n_layers
-        )
+        make_adapter(_LORA, linear_paths(model), model.index.family.model_type)
     except ConfigError:  # the family has no usual layers for it
         return False
     return True

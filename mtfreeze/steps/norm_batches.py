@@ -5,10 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ..errors import ConfigError
 from ..planning.run_plan import PhasePlan, RunPlan
+from ..pricing.explain import unit_list
 from .batch import TrainingRows
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ __all__ = ["check_norm_batches"]
 
 
 def check_norm_batches(model: ModelState, plan: RunPlan, rows: TrainingRows) -> None:
-    """Refuse a run of which a step has one image alone, of one pixel to the backbone's last unit.
+    """Refuse a run of which a step has one image alone, of one pixel to norms that train.
 
     A mean of one value says nothing; the core refuses such a step. Steps of an epoch have the same
     sizes in every epoch, but for images of several sizes.
@@ -26,23 +25,40 @@ def check_norm_batches(model: ModelState, plan: RunPlan, rows: TrainingRows) -> 
     Raises
     ------
     ConfigError
-        If there is one where the norms of that unit train.
+        If there is one.
     """
     index = model.index
     if not index.moving:
         return
-    top = index.unit_paths[int(np.flatnonzero(index.in_body)[-1])]
-    unit = index.unit_index[top]
-    own = {key for key in index.moving if index.unit_of[index.key_index[key]] == unit}
-    space = next(info.space for info in model._core.outputs() if info.name == "hidden")
+    names = [space.name for space in model._core.spaces()]
+    grids = _norm_grids(model)
     for phase in plan.phases:
-        if own - phase.freeze.frozen and _has_single(phase, rows, space):
+        training = {key: grid for key, grid in grids.items() if key not in phase.freeze.frozen}
+        last = max(training.values(), default=-1)
+        if training and _has_single(phase, rows, names[last]):
+            own = {index.unit_of[index.key_index[key]] for key in training if grids[key] == last}
             raise ConfigError(
                 f"batch_size={plan.settings.batch_size} leaves a step of one image, which is one "
-                f"pixel to {top}, and its batch norms take their statistics from the batch; take "
-                "another batch_size or larger images, freeze it, or load the model with "
-                "batch_norm='stored'"
+                f"pixel to {unit_list([index.unit_paths[one] for one in sorted(own)])}, and batch "
+                "norms there take their statistics from the batch; take another batch_size or "
+                "larger images, freeze these parts, or load the model with batch_norm='stored'"
             )
+
+
+def _norm_grids(model: ModelState) -> dict[str, int]:
+    """Return the number of each batch norm's grid, by the keys of what batches move.
+
+    It is the grid of the convolution that has the norm in it while it stands. Each grid follows
+    from one with a lower number, and has no more pixels.
+    """
+    params = model._core.params()
+    return {
+        params[one].key: int(node.attributes["grid_space"])
+        for node in model._core.nodes()
+        if node.op != "batch_norm"
+        for one in node.params
+        if one >= 0 and params[one].moves
+    }
 
 
 def _has_single(phase: PhasePlan, rows: TrainingRows, space: str) -> bool:

@@ -22,7 +22,7 @@ PATHS = ["layer.0.query", "layer.0.value", "layer.1.query", "pooler.dense"]
 
 
 def select(targets: Any, layers: Any = None, usual: Any = ("query",)) -> list[str]:
-    return select_sites(PATHS, targets, layers, usual=usual, n_layers=2, family="odd")
+    return select_sites(PATHS, targets, layers, usual=usual, family="odd")
 
 
 def test_sites_are_those_of_targets_and_layers() -> None:
@@ -33,6 +33,8 @@ def test_sites_are_those_of_targets_and_layers() -> None:
         select(None, usual=())
     with pytest.raises(mtf.ConfigError, match=r"no linear layer of \['dense'\] lies in layers 0"):
         select(["dense"], (0,))
+    with pytest.raises(mtf.ConfigError, match="from 0 to 1; found 2; the backbone has 2 layers"):
+        select(None, (2,))
     with pytest.raises(mtf.ConfigError, match=r"layers must be at most .* found more"):
         check_layers(itertools.count())
 

@@ -72,3 +72,19 @@ def test_convolutions_have_no_place_for_one(tmp_path: Path) -> None:
     for add in (model.add_lora, model.add_ia3):
         with pytest.raises(mtf.ConfigError, match=r"linear layers; found none .*'resnet'"):
             add()
+
+
+def test_numbers_of_a_detr_are_those_of_encoder_and_decoder(tmp_path: Path) -> None:
+    """Not those of its network's stages, of which this one has three and a usual one four."""
+    places = {"encoder_layers": 2, "decoder_layers": 5}
+    model = mtf.MultiTaskModel.from_pretrained(write_detr_folder(tmp_path / "detr", **places))
+    model.freeze("all")
+    for number, stacks in ((1, {"encoder", "decoder"}), (4, {"decoder"})):
+        adapted = model.copy().add_lora(rank=1, layers=[number])
+        assert adapted.adapter is not None
+        paths = [site.path.split(".") for site in adapted.adapter.sites]
+        assert {(path[0], path[2]) for path in paths} == {(stack, str(number)) for stack in stacks}
+    said = "from 0 to 4; found 5; there are 2 in 'encoder.layers', 5 in 'decoder.layers'"
+    with pytest.raises(mtf.ConfigError, match=said):
+        model.add_lora(layers=[5])
+    assert len(model.add_lora(targets=r"decoder\..*q_proj", layers=[0]).adapter.sites) == 2

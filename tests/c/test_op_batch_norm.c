@@ -1,22 +1,25 @@
-/* Batch norms by the rows at hand: the formula in double, the laws with and without residual and ReLU,
- * data far from zero, and a forward that all workers share.
+/* Batch norms by the rows at hand: the formula in double, the laws with and without residual, ReLU and
+ * ReLU6, data far from zero, and a forward that all workers share.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "op_harness.h"
 
 #define RESIDUAL 1U
 #define RELU     2U
+#define RELU6    4U
 
 enum { WEIGHT, BIAS, MEAN, VARIANCE, COUNT, N_WEIGHTS };
 
 static const int64_t lengths[] = {7, 1, 30, 12};
 enum { N_SEQUENCES = sizeof lengths / sizeof *lengths };
 
-/* Biases of 3 and -3: what a ReLU sees stays away from its corner. */
+/* Biases of 3 and -3, with RELU6 of 9 too: what an activation sees stays away from its corners. */
 static void begin(op_case *c, const int64_t *rows, int64_t n, int64_t width, unsigned parts)
 {
     op_begin(c, &mtf_op_batch_norm, rows, n);
     c->shape.attrs.eps = (mtf_real)1e-5;
-    c->shape.attrs.activation = parts & RELU ? MTF_ACT_RELU : MTF_ACT_NONE;
+    c->shape.attrs.activation = parts & RELU    ? MTF_ACT_RELU
+                                : parts & RELU6 ? MTF_ACT_RELU6
+                                                : MTF_ACT_NONE;
     op_input(c, 0, OP_TOKENS, width);
     if (parts & RESIDUAL) {
         op_input(c, 1, OP_TOKENS, width);
@@ -25,7 +28,7 @@ static void begin(op_case *c, const int64_t *rows, int64_t n, int64_t width, uns
         op_weight(c, i, i == COUNT ? 1 : width, 1);
     }
     for (int64_t j = 0; j < width; j++) {
-        c->values[BIAS][j] = (mtf_real)(j % 3 == 1 ? -3 : 3);
+        c->values[BIAS][j] = (mtf_real)(j % 3 == 1 ? -3 : parts & RELU6 && j % 3 == 2 ? 9 : 3);
     }
     c->constant_weights = 1U << MEAN | 1U << VARIANCE | 1U << COUNT;
 }
@@ -63,7 +66,8 @@ static void check_formula(op_case *c, double tolerance)
                               (double)c->values[WEIGHT][j] +
                           (double)c->values[BIAS][j];
             want += c->in[1] != NULL ? (double)c->in[1][at] : 0;
-            want = c->shape.attrs.activation == MTF_ACT_RELU && want < 0 ? 0 : want;
+            want = c->shape.attrs.activation != MTF_ACT_NONE && want < 0 ? 0 : want;
+            want = c->shape.attrs.activation == MTF_ACT_RELU6 && want > 6 ? 6 : want;
             if (!CHECK_CLOSE(c->out[0][at], want, tolerance * (1 + fabs(mean)))) {
                 return;
             }
@@ -74,7 +78,7 @@ static void check_formula(op_case *c, double tolerance)
 MTF_TEST(forward_is_the_formula)
 {
     static const int64_t widths[] = {1, 5, 8, 33, 70};
-    for (unsigned parts = 0; parts < 4; parts++) {
+    for (unsigned parts = 0; parts < 6; parts++) {
         for (size_t w = 0; w < sizeof widths / sizeof *widths; w++) {
             op_case c;
             begin(&c, lengths, N_SEQUENCES, widths[w], parts);
@@ -88,7 +92,7 @@ MTF_TEST(forward_is_the_formula)
 
 MTF_TEST(the_laws_hold)
 {
-    for (unsigned parts = 0; parts < 4; parts++) {
+    for (unsigned parts = 0; parts < 6; parts++) {
         op_case c;
         begin(&c, lengths, N_SEQUENCES, 5, parts);
         if (op_build(&c)) {

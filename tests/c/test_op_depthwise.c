@@ -61,6 +61,9 @@ static double literal(const op_case *c, int64_t s, int64_t y, int64_t x, int64_t
             z += (double)c->in[0][row * width + j] * (double)c->values[0][j * taps + t];
         }
     }
+    if (c->values[2] == NULL) {
+        return z;
+    }
     return (z - (double)c->values[4][j]) / sqrt((double)c->values[5][j] + 1e-5) *
                (double)c->values[2][j] +
            (double)c->values[3][j];
@@ -138,6 +141,28 @@ MTF_TEST(laws_with_relu6)
         op_end(&c);
     }
     CHECK_MSG(n_checked == 4, "enough draws keep away from the corners");
+}
+
+/* What a norm by the batch reads. */
+MTF_TEST(without_a_norm)
+{
+    for (int i = 0; i < 8; i++) {
+        op_case c;
+        begin(&c, 3, i % 2 ? 5 : 67, 3, 1 + i / 2 % 2, i / 4, MTF_ACT_NONE);
+        for (int weight = 2; weight < 6; weight++) {
+            free(c.values[weight]);
+            c.values[weight] = NULL;
+            c.shape.weight_rows[weight] = c.shape.weight_cols[weight] = 0;
+        }
+        if (op_build(&c)) {
+            op_forward(&c, c.out, c.aux, 0, 3);
+            (void)check_formula(&c);
+            if (i % 2) {
+                op_check_all(&c);
+            }
+        }
+        op_end(&c);
+    }
 }
 
 MTF_TEST(saves_only_what_is_read)
