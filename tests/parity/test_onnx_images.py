@@ -210,6 +210,12 @@ def test_a_vgg_of_any_size(name: str, tmp_path: Path) -> None:
         same(model, tmp_path / "out", pictures)
 
 
+@pytest.mark.parametrize("config", [VGGS["norms"], MOBILE], ids=["vgg", "mobile"])
+def test_norms_by_the_batch_go_by_what_they_stored(config: Any, tmp_path: Path) -> None:
+    model = network(tmp_path / "model", config, batch_norm="batch").unfreeze()
+    same(model, tmp_path / "out", of_any_size()[0])
+
+
 def test_a_vgg_without_its_wide_layers(tmp_path: Path) -> None:
     model = network(tmp_path / "model", VGGS["norms"], pooling="max")
     same(model, tmp_path / "out", of_any_size()[0])
