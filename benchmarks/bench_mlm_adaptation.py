@@ -19,7 +19,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from parts.advice_situations import DATA, LABEL_MAP, REVIEWS
+from parts.advice_sources import REVIEWS
+from parts.two_tasks import DATA, LABEL_MAP
 from peers.folder import minilm_folder
 
 import mtfreeze as mtf

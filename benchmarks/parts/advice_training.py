@@ -32,6 +32,7 @@ from mtfreeze.planning.defaults import (
     FINE_TUNE_LAYER_DECAY,
 )
 from mtfreeze.recommending.candidates import training_epochs
+from mtfreeze.training.callbacks import Context
 
 from .advice_situations import HEAD, Situation
 from .advice_sources import old_pairs
@@ -101,14 +102,14 @@ class _Rungs(mtf.Callback):
         self.score, self.shares, self.asked, self.begun = score, shares, 0.0, 0.0
         self.found: list[dict[str, Any]] = []
 
-    def on_train_begin(self, context: mtf.Context) -> None:
+    def on_train_begin(self, context: Context) -> None:
         plan = context.plan
         before = len(plan.phases[0].steps) if plan.starts else 0
         main = plan.n_steps - before
         self.steps = {before + math.ceil(share * main): share for share in self.shares}
         self.before, self.n_steps = before, plan.n_steps
 
-    def on_step_end(self, context: mtf.Context) -> None:
+    def on_step_end(self, context: Context) -> None:
         if context.step not in self.steps:
             return
         now = time.process_time()

@@ -11,6 +11,7 @@ import mtfreeze as mtf
 from mtfreeze import _core
 from mtfreeze.features import clear_memory
 from mtfreeze.steps.by_hand import make_batch
+from mtfreeze.training.run import Run
 
 from .memory import peak_bytes
 
@@ -116,7 +117,7 @@ class OurEpochs:
         self.model = our_model(mode, frozen_precision)
         self.rows, self.cache = rows, cache
 
-    def train(self) -> mtf.Run:
+    def train(self) -> Run:
         """Train five epochs."""
         clear_memory()
         task = mtf.Task(train=[(text, LABELS[label]) for text, label in self.rows])
