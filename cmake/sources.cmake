@@ -28,7 +28,7 @@ set(MTF_FAMILIES_OF_dinov2 dinov2 dinov2_with_registers)
 set(MTF_FAMILIES_OF_gte gte new)
 set(MTF_FAMILIES_OF_llama llama qwen2 qwen3)
 set(MTF_FAMILIES_OF_roberta roberta xlm_roberta camembert)
-set(MTF_FAMILIES_OF_vit vit deit)
+set(MTF_FAMILIES_OF_vit vit deit vit_fc_norm)
 # Kinds of heads: csrc/heads/<name>.c defines mtf_head_<name>. A new kind is one line here.
 set(MTF_HEADS
     detection

@@ -9,6 +9,7 @@
 
 extern const mtf_family mtf_family_vit;
 extern const mtf_family mtf_family_deit;
+extern const mtf_family mtf_family_vit_fc_norm;
 
 static const mtf_vision_names names = {.norm1 = "layernorm_before",
                                        .norm2 = "layernorm_after",
@@ -16,10 +17,13 @@ static const mtf_vision_names names = {.norm1 = "layernorm_before",
                                        .outer = "output.dense"};
 
 static mtf_status build_vit(mtf_program *program, const mtf_config *config, int distillation,
-                            mtf_error *err)
+                            int mean_norm, mtf_error *err)
 {
-    mtf_vision_encoder e = {
-        .names = names, .eps = 1e-12, .output_dropout = 1, .distillation = distillation};
+    mtf_vision_encoder e = {.names = names,
+                            .eps = 1e-12,
+                            .output_dropout = 1,
+                            .distillation = distillation,
+                            .mean_norm = mean_norm};
     mtf_pooler pooler = {.part = "dense", .activation = MTF_ACT_TANH};
     MTF_TRY(mtf_vision_read(&e, config, err));
     MTF_TRY(mtf_config_get_int(config, "intermediate_size", 1, MTF_MOST_WIDE, 1, &e.ffn, err));
@@ -32,14 +36,22 @@ static mtf_status build_vit(mtf_program *program, const mtf_config *config, int 
 
 static mtf_status build(mtf_program *program, const mtf_config *config, mtf_error *err)
 {
-    return build_vit(program, config, 0, err);
+    return build_vit(program, config, 0, 0, err);
 }
 
 /* DeiT (Touvron et al. 2021): a second token, which is taught by another model. */
 static mtf_status build_deit(mtf_program *program, const mtf_config *config, mtf_error *err)
 {
-    return build_vit(program, config, 1, err);
+    return build_vit(program, config, 1, 0, err);
+}
+
+/* A ViT that is pooled by the mean of its patches, as timm has it: there is no norm of the rows, but one
+ * of that mean, "fc_norm". */
+static mtf_status build_vit_fc_norm(mtf_program *program, const mtf_config *config, mtf_error *err)
+{
+    return build_vit(program, config, 0, 1, err);
 }
 
 const mtf_family mtf_family_vit = {"vit", build};
 const mtf_family mtf_family_deit = {"deit", build_deit};
+const mtf_family mtf_family_vit_fc_norm = {"vit_fc_norm", build_vit_fc_norm};

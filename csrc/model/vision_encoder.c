@@ -175,12 +175,30 @@ static mtf_tensor_id build_layer(const mtf_block *block, const void *of, int64_t
     return mtf_node_add(block->program, mtf_part_label(block, "sum", label), y, sum);
 }
 
+/* The norm of the mean over the patches; `of` is the encoder. */
+static mtf_tensor_id build_mean_norm(mtf_program *p, const void *of, mtf_tensor_id hidden)
+{
+    const mtf_vision_encoder *e = of;
+    const mtf_block top = {.program = p, .keys = "backbone", .label = "backbone.final_norm"};
+    mtf_tensor_id x = mtf_build_pool(p, "backbone patch means", "mean", hidden);
+    mtf_program_output(p, "patch_means", x); /* what is stored where the norm trains, layers not */
+    mtf_program_unit(p, "backbone.final_norm", 0);
+    x = mtf_part_norm(&top, "fc_norm", x, MTF_NO_TENSOR, e->eps);
+    mtf_program_end_unit(p);
+    return x;
+}
+
 mtf_status mtf_vision_build(mtf_program *p, const mtf_vision_encoder *e, const mtf_pooler *pooler,
                             const mtf_config *config, mtf_error *err)
 {
     const mtf_block top = {.program = p, .keys = "backbone", .label = "backbone.final_norm"};
     mtf_tensor_id x = build_embeddings(p, e);
     x = mtf_build_layers(p, "backbone.encoder.layer", e->n_layers, build_layer, e, x);
+    if (e->mean_norm) {
+        const mtf_pooler mean_norm = {.build = build_mean_norm, .of = e};
+        mtf_end_layers(p, e->n_layers, x);
+        return mtf_build_pooling(p, config, x, &mean_norm, err);
+    }
     mtf_begin_final_norm(p, x);
     x = mtf_part_norm(&top, "layernorm", x, MTF_NO_TENSOR, e->eps);
     mtf_end_final_norm(p, e->n_layers, x);

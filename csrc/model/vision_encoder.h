@@ -36,6 +36,7 @@ typedef struct mtf_vision_encoder {
     int antialias;    /* and how */
     int gated;        /* F is the second form */
     int output_dropout; /* dropout after W2 as well */
+    int mean_norm;      /* the norm above the layers is of the mean of the patches, the pooler */
 } mtf_vision_encoder;
 
 /* Reads "hidden_size", "num_hidden_layers", "num_attention_heads", "num_channels", "image_size" and
@@ -44,7 +45,8 @@ typedef struct mtf_vision_encoder {
 MTF_NODISCARD mtf_status mtf_vision_read(mtf_vision_encoder *encoder, const mtf_config *config,
                                          mtf_error *err);
 /* The whole backbone: the grid "patches", the space "tokens", the input "pixels", units and outputs as
- * mtf_build_layers() and mtf_begin_final_norm() have them, and mtf_build_pooling(). */
+ * mtf_build_layers() and mtf_begin_final_norm() have them, and mtf_build_pooling(). With `mean_norm` the
+ * pooler is that norm, over the output "patch_means", and other poolings leave it out. */
 mtf_status mtf_vision_build(mtf_program *program, const mtf_vision_encoder *encoder,
                             const mtf_pooler *pooler, const mtf_config *config, mtf_error *err);
 

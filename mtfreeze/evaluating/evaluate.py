@@ -66,15 +66,16 @@ def evaluate(
         strict IOB2, micro-averaged) and ``_accuracy`` (of words); for other heads of words
         ``_accuracy``; for heads of numbers ``_pearson``, ``_spearman``, ``_r2``, ``_rmse`` and
         ``_mae``; for similarity ``_pearson_cosine`` and ``_spearman_cosine`` of pairs with scores,
-        else ``_mrr@10``, ``_ndcg@10`` and ``_recall@1``, ``@5``, ``@10``; and what
-        ``Task(metrics=)`` names.
+        else ``_mrr@10``, ``_ndcg@10`` and ``_recall@1``, ``@5``, ``@10``; for boxes ``_map`` and
+        ``_map_50``; and what ``Task(metrics=)`` names.
 
     Raises
     ------
     DataError
         If no task has evaluation data, or a label is not one of the head's.
     ConfigError
-        If a task has no head, or one of its ``metrics`` is not for the head, or fails.
+        If a task has no head, or its ``metric`` or one of its ``metrics`` is not for the head, or
+        fails.
     TrainingError
         If outputs of a head are NaN or infinite; weights that are so are named.
 
@@ -117,6 +118,8 @@ def evaluate_rows(
     progress = check_flag("progress", progress)
     size = check_integer("batch_size", batch_size, 1)
     checked = check_tasks(model, tasks)
+    for name, task in checked.items():
+        task.judged_by(model.heads[name].spec.measure)  # refuses a metric of another kind of head
     data = EvalData(model, checked, size, told=told, row_losses=row_losses)
     if not data.tasks:
         raise DataError(

@@ -34,7 +34,7 @@ from .resnet import RESNET
 from .roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 from .timm_models import TimmModel, is_timm, read_timm
 from .vgg import VGG
-from .vit import DEIT, VIT
+from .vit import DEIT, VIT, VIT_FC_NORM
 
 __all__ = [
     "FAMILIES",
@@ -77,6 +77,7 @@ FAMILIES: dict[str, Family] = {
         VGG,
         MOBILENET_V2,
         VIT,
+        VIT_FC_NORM,
         DEIT,
         DINOV2,
         DINOV2_WITH_REGISTERS,

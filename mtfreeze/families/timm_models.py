@@ -69,7 +69,7 @@ _REASONS = (
 )
 """What architectures have that are near those that are known."""
 
-_ARGS = ("img_size", "num_classes", "in_chans", "global_pool")
+_ARGS = ("img_size", "num_classes", "in_chans", "global_pool", "fc_norm")
 """Arguments of a model that are checked or change nothing, beside those that are off."""
 
 
@@ -83,10 +83,13 @@ class TimmModel:
         As in ``config.json``.
     processor : dict
         As in ``preprocessor_config.json``.
+    pooling : str
+        How its rows become one; ``""``: as the family has it.
     """
 
     config: dict[str, Any]
     processor: dict[str, Any]
+    pooling: str = ""
 
 
 def is_timm(config: Mapping[str, Any]) -> bool:
@@ -135,13 +138,17 @@ def read_timm(config: Mapping[str, Any], shapes: Shapes, where: str) -> TimmMode
     elif mobile := _MOBILENET.fullmatch(name):
         found = _mobilenet(int(mobile["percent"]))
     elif vit := _VIT.fullmatch(name):
-        found = _vit(shapes, _HEADS[vit["size"]], prepared, args, where)
+        pool = _global_pool(config, args)
+        found = _vit(shapes, _HEADS[vit["size"]], prepared, args, pool, where)
     elif scaled := _SCALED.fullmatch(name):
         heads = _HEADS[scaled["size"] or scaled["deit3"]]
-        found = _vit(shapes, heads, prepared, args, where)
+        found = _vit(shapes, heads, prepared, args, _global_pool(config, args), where)
     else:
         raise ConfigError(_unknown(name, where))
-    return TimmModel({**found, **_labels(config, prepared, found)}, timm_processor(prepared, where))
+    means = found["model_type"] in _OF_TOKENS and _global_pool(config, args) == "avg"
+    labels = {} if means else _labels(config, prepared, found)
+    pooling = "mean" if means else ""
+    return TimmModel({**found, **labels}, timm_processor(prepared, where), pooling)
 
 
 def _unknown(name: str, where: str) -> str:
@@ -169,14 +176,20 @@ def _check_args(args: object, config: Mapping[str, Any], name: str, where: str) 
                 "change what the model computes; expected none but the image's size; choose a "
                 "model without it"
             )
-    usual = ("avg",) if name.startswith(("resnet", "vgg", "mobilenet")) else ("token",)
+    usual = ("avg",) if name.startswith(("resnet", "vgg", "mobilenet")) else ("token", "avg")
     for place in (config, args):
         pool = place.get("global_pool")
         if pool not in (None, "", *usual):
             raise ConfigError(
-                f"{where}: expected global_pool as {quoted(usual[0])} for {quoted(name)}; found "
-                f"{quoted(pool)}, which is not carried out; choose a model without it"
+                f"{where}: expected global_pool as {' or '.join(map(quoted, usual))} for "
+                f"{quoted(name)}; found {quoted(pool)}, which is not carried out; choose a model "
+                "without it"
             )
+
+
+def _global_pool(config: Mapping[str, Any], args: Mapping[str, Any]) -> str:
+    """Return what a vision transformer is pooled by."""
+    return str(args.get("global_pool") or config.get("global_pool") or "token")
 
 
 def _shape(shapes: Shapes, name: str, n_dims: int, where: str) -> Shape:
@@ -249,6 +262,7 @@ def _vit(
     heads: int,
     prepared: Mapping[str, Any],
     args: Mapping[str, Any],
+    pool: str,
     where: str,
 ) -> dict[str, Any]:
     width, _, patch, across = _shape(shapes, "patch_embed.proj.weight", 4, where)
@@ -273,7 +287,22 @@ def _vit(
         "hidden_dropout_prob": 0.0,
         "attention_probs_dropout_prob": 0.0,
     }
-    if "blocks.0.ls1.gamma" not in shapes:
+    scaled = "blocks.0.ls1.gamma" in shapes
+    if "fc_norm.weight" in shapes:
+        if distilled or scaled or pool != "avg":
+            raise ConfigError(
+                f"{where}: expected a norm of the pooled row, 'fc_norm', in a plain ViT with "
+                f"global_pool='avg'; found it with global_pool={quoted(pool)}"
+                f"{', factors by column' if scaled else ''}"
+                f"{', a token of distillation' if distilled else ''}; choose a model without it"
+            )
+        return {**found, "model_type": "vit_fc_norm", "intermediate_size": ffn}
+    if distilled and pool == "avg":
+        raise ConfigError(
+            f"{where}: expected global_pool as 'token' for a model with a token of distillation; "
+            "found 'avg', which is not carried out; choose a model without it"
+        )
+    if not scaled:
         return {**found, "intermediate_size": ffn}
     if ffn % width:
         raise ConfigError(
@@ -312,10 +341,14 @@ def _image_size(
     return [side * patch, side * patch]
 
 
+_OF_TOKENS = ("vit", "dinov2", "dinov2_with_registers")
+"""What is pooled by a token in transformers, so that their head classes do not fit means."""
+
 _CLASSES = {
     "resnet": "ResNetForImageClassification",
     "vgg": "VGGForImageClassification",
     "vit": "ViTForImageClassification",
+    "vit_fc_norm": "ViTForImageClassification",
     "mobilenet_v2": "MobileNetV2ForImageClassification",
     "deit": "DeiTForImageClassificationWithTeacher",
 }

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ViT and DeiT: pre-norm encoders of image patches with learned positions.
+"""ViT, DeiT, timm's ViT pooled by the mean: pre-norm encoders of patches, learned positions.
 
-``csrc/families/vit.c`` builds both. DeiT has a second token, taught by another model; what it
-learnt is read by a head of its own, which one class of transformers averages with the other.
+``csrc/families/vit.c`` builds them. DeiT has a second token, taught by another model; what it
+learnt is read by a head of its own, which one class of transformers averages with the other. With
+``global_pool="avg"`` timm's ViT has a norm of the mean of its patches, ``fc_norm``, and none of the
+rows; no model of transformers is that, so the configuration is our own.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from .vision import (
 )
 from .vision_names import from_timm_deit, from_timm_vit, unpack_vision
 
-__all__ = ["DEIT", "VIT"]
+__all__ = ["DEIT", "VIT", "VIT_FC_NORM"]
 
 VIT = Family(
     model_type="vit",
@@ -77,4 +79,28 @@ DEIT = replace(
     part_kinds={**VIT.part_kinds, "distillation_token": "distillation token"},
     spellings={"deit": "backbone", **VISION_SPELLINGS},
     class_stem="DeiT",
+)
+
+VIT_FC_NORM = replace(
+    VIT,
+    model_type="vit_fc_norm",
+    computed=tuple(key for key in VIT.computed if not key.startswith("pooler_")),
+    pooling="pooler",
+    pooler="fc_norm.",
+    pooler_of="mean",
+    prefixes=(),
+    backbone_stems=("embeddings.", "encoder."),
+    part_kinds={
+        **{end: kind for end, kind in VIT.part_kinds.items() if end != "pooler.dense"},
+        "fc_norm": "final norm",
+    },
+    spellings={**VIT.spellings, "fc_norm": "final_norm", "pooler": "final_norm"},
+    class_stem="",
+    # W times what the norm gives.
+    head_layouts={
+        "ForImageClassification": HeadLayout(
+            "classifier", (), default_dropout=0.0, pooling="pooler"
+        )
+    },
+    module_names=None,
 )

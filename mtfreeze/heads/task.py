@@ -56,7 +56,8 @@ class Task:
     metric : str, optional
         The figure that the task is judged by: ``accuracy``, ``f1_macro``, ``mcc`` for labels of
         texts, ``f1``, ``precision``, ``recall``, ``accuracy`` for tags, ``pearson``, ``r2`` for
-        numbers; by default the first. Or one of `metrics`, of which more is then taken for better.
+        numbers, ``map``, ``map_50`` for boxes; by default the first. Or one of `metrics`, of which
+        more is then taken for better.
     label : str, optional
         Name of this task's label in rows that carry several; by default the task's own name.
     loss : CrossEntropy, Distillation or callable, optional

@@ -71,6 +71,7 @@ differs from the base."""
 PUBLISHED: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
     {
         "vit": ("ViT", {}),
+        "vit_fc_norm": ("ViT", {}),
         "deit": ("DeiT", _OF_IMAGENET),
         "dinov2": ("Bit", {"size": {"shortest_edge": 256}, **_OF_IMAGENET}),
         "dinov2_with_registers": ("Bit", {"size": {"shortest_edge": 256}, **_OF_IMAGENET}),

@@ -166,7 +166,7 @@ def load_folder(
     config = usual.config
     family = family_of(config, where)
     _check_pooling(family, pooling)
-    settings = read_settings(folder, pooling, family.pooling)
+    settings = read_settings(folder, pooling, usual.pooling or family.pooling)
     changed = settings.prompts.with_changes(prompts, default_prompt_name)
     settings = replace(settings, prompts=changed)
     own = read_own_file(folder)

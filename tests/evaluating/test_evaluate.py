@@ -129,3 +129,9 @@ def test_partly_labelled_rows_count_where_labelled(two_head_model: mtf.MultiTask
 def test_nothing_to_evaluate_is_an_error(two_head_model: mtf.MultiTaskModel) -> None:
     with pytest.raises(mtf.DataError, match="found tasks with training data only"):
         mtf.evaluate(two_head_model, {"classifier": mtf.Task(train=ROWS)})
+
+
+def test_a_metric_of_another_kind_of_head_is_refused(two_head_model: mtf.MultiTaskModel) -> None:
+    task = mtf.Task(eval=ROWS, metric="map")
+    with pytest.raises(mtf.ConfigError, match=r"unknown metric 'map' of a .* head; expected"):
+        mtf.evaluate(two_head_model, {"classifier": task})

@@ -64,8 +64,8 @@ def test_architectures_that_are_refused(name: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "said"),
     [
-        ({"global_pool": "avg"}, ConfigError, "global_pool as 'token'"),
-        ({"model_args": {"global_pool": "avg"}}, ConfigError, "global_pool as 'token'"),
+        ({"global_pool": "map"}, ConfigError, "global_pool as 'token' or 'avg'"),
+        ({"model_args": {"global_pool": "avgmax"}}, ConfigError, "global_pool as 'token' or 'avg'"),
         ({"model_args": {"qk_norm": True}}, ConfigError, "'qk_norm' = True"),
         ({"model_args": [1]}, CheckpointError, "'model_args' to map"),
         ({"pretrained_cfg": 3}, CheckpointError, "'pretrained_cfg' to map"),
@@ -142,6 +142,26 @@ def test_what_a_vit_becomes() -> None:
     assert larger.config["image_size"] == [384, 384]  # of the table, whatever input_size says
     squashed = read("vit_tiny_patch16_224", VIT, pretrained_cfg={**CFG, "crop_mode": "squash"})
     assert squashed.processor["size"] == {"height": 248, "width": 248}
+
+
+def test_what_a_vit_pooled_by_the_mean_becomes() -> None:
+    rows = read("vit_tiny_patch16_224", VIT, global_pool="avg", num_classes=2)
+    assert (rows.config["model_type"], rows.pooling) == ("vit", "mean")
+    assert "architectures" not in rows.config  # transformers' class reads the class token
+    normed = {**VIT, "fc_norm.weight": (192,)}
+    distilled = {"dist_token": (1, 1, 192), "pos_embed": (1, 198, 192)}
+    mean = read("vit_tiny_patch16_224", normed, global_pool="avg", num_classes=2)
+    assert (mean.config["model_type"], mean.pooling) == ("vit_fc_norm", "")
+    assert mean.config["architectures"] == ["ViTForImageClassification"]
+    for changes, more in (
+        ({}, {}),
+        ({"global_pool": "avg"}, distilled),
+        ({"global_pool": "avg"}, {"blocks.0.ls1.gamma": (192,)}),
+    ):
+        with pytest.raises(ConfigError, match="'fc_norm', in a plain ViT with global_pool='avg'"):
+            read("vit_tiny_patch16_224", normed | more, **changes)
+    with pytest.raises(ConfigError, match="a token of distillation; found 'avg'"):
+        read("vit_tiny_patch16_224", VIT | distilled, global_pool="avg")
 
 
 def test_what_a_resnet_becomes() -> None:

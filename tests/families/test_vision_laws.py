@@ -11,7 +11,7 @@ import pytest
 
 import mtfreeze as mtf
 from mtfreeze.families.part_kinds import part_kind
-from support.vision import CASES, image_batch, images, write_vision
+from support.vision import CASES, core_of, image_batch, images, seed, write_vision
 
 LABELS = np.array([1, 0, 1], np.int32)
 SIZES = [(20, 20)] * 3
@@ -98,3 +98,33 @@ def test_every_parameter_has_a_word(name: str, tmp_path: Path) -> None:
             part = key.removesuffix(".weight")
             assert any(part.endswith("." + end) for end in family.part_kinds), key
             assert part_kind(family, key)
+
+
+def test_a_norm_of_the_mean_trains_over_stored_means() -> None:
+    """timm's ViT with ``fc_norm``: a frozen encoder is a row an image, and stands to the bit."""
+    config = {key: one for key, one in CASES["vit"].items() if not key.startswith("pooler")}
+    core = core_of({**config, "model_type": "vit_fc_norm"}, "pooler")
+    seed(core, 2)
+    core.add_head("animal", {"kind": "sequence_classification", "n_labels": 2, "dropout": 0.0}, 1)
+    assert [unit.path for unit in core.units()] == [*UNITS, "animal"]
+    batch = image_batch(core, images(SIZES))
+    core.train_gradients(batch, [("animal", LABELS, 1.0)])
+    n = len(core.params())
+    whole = [np.array(core.gradient(at)) for at in range(n)]
+    below = [unit.path not in ("backbone.final_norm", "animal") for unit in core.units()]
+    frozen = [below[info.unit] for info in core.params()]
+    core.set_frozen(np.array(frozen, np.uint8), np.array(below, np.uint8))
+    assert core.prefix(["animal"], training=True) == ["patch_means"]
+    (means,) = core.forward(batch, ["patch_means"])
+    assert means.shape == (len(SIZES), CASES["vit"]["hidden_size"])
+    before = [core.view(at).tobytes() for at in range(n)]
+    given = {**batch, "inputs": {}, "features": {"patch_means": means}}
+    core.train_gradients(given, [("animal", LABELS, 1.0)])
+    for at in range(n):
+        found = core.gradient(at)
+        assert (found is None) == frozen[at]
+        if found is not None:
+            np.testing.assert_array_equal(found, whole[at])
+    core.train_apply(np.full(n, 1e-2), np.zeros(n))
+    for at, bits in enumerate(before):
+        assert (core.view(at).tobytes() == bits) == frozen[at]

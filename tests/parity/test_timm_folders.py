@@ -43,7 +43,9 @@ VIT: dict[str, Any] = {
 Tensors = dict[str, NDArray[np.float32]]
 
 
-def write(folder: Path, architecture: str, tensors: Tensors, **changes: Any) -> Path:
+def write(
+    folder: Path, architecture: str, tensors: Tensors, pool: str | None = None, **changes: Any
+) -> Path:
     """Write a folder as timm does; `changes` are keys of ``pretrained_cfg``."""
     folder.mkdir(parents=True, exist_ok=True)
     config = {
@@ -52,6 +54,8 @@ def write(folder: Path, architecture: str, tensors: Tensors, **changes: Any) -> 
         "num_features": 24,
         "pretrained_cfg": {**CFG, **changes},
     }
+    if pool is not None:
+        config |= {"global_pool": pool, "model_args": {"global_pool": pool}}
     (folder / "config.json").write_text(json.dumps(config))
     save_file(
         {k: np.ascontiguousarray(v) for k, v in tensors.items()}, folder / "model.safetensors"
@@ -182,6 +186,61 @@ def test_vit(torch: Any, transformers: Any, tmp_path: Path) -> None:
     assert not any(info[key] for key in ("missing_keys", "mismatched_keys", "unexpected_keys"))
     with torch.no_grad():
         assert torch.equal(again(prepared(torch, model)).logits, wanted.logits)
+
+
+@pytest.mark.parametrize("normed", ["the mean", "rows"])
+def test_a_vit_that_is_pooled_by_the_mean(
+    torch: Any, transformers: Any, tmp_path: Path, normed: str
+) -> None:
+    """timm norms the mean of the patches, ``fc_norm``, or with ``fc_norm=False`` the rows."""
+    torch.manual_seed(1)
+    config = transformers.ViTConfig(**VIT, intermediate_size=40)
+    made = moved(transformers.ViTForImageClassification(config), torch).eval()
+    theirs = saved(made, tmp_path / "theirs")
+    tensors = in_blocks(theirs, OF_VIT)
+    tensors |= {f"head.{kind}": theirs[f"classifier.{kind}"] for kind in ("weight", "bias")}
+    norm, made.vit.layernorm = made.vit.layernorm, torch.nn.Identity()
+    if normed == "the mean":
+        for kind in ("weight", "bias"):
+            tensors[f"fc_norm.{kind}"] = tensors.pop(f"norm.{kind}")
+    folder = write(tmp_path / "timm", "vit_tiny_patch4_20", tensors, "avg")
+    model = mtf.MultiTaskModel.from_pretrained(folder)
+
+    def pooled() -> Any:
+        rows = made.vit(prepared(torch, model)).last_hidden_state
+        return norm(rows[:, 1:].mean(1)) if normed == "the mean" else norm(rows)[:, 1:].mean(1)
+
+    labels = [0, 2]
+    wanted = pooled()
+    assert difference(model.encode(pictures()), wanted) < CLOSE
+    if normed == "rows":
+        assert model.pooling == "mean" and model.index.family.model_type == "vit"
+        again = mtf.MultiTaskModel.from_pretrained(model.save_pretrained(tmp_path / "ours"))
+        assert again.pooling == "mean"
+        with pytest.raises(mtf.Error):  # a head that transformers has reads the class token
+            model.add_head("animal", from_pretrained=folder)
+        return
+    model.add_head("animal", from_pretrained=folder)
+    logits = made.classifier(wanted)
+    assert difference(model.forward(pictures(), ["animal"])["animal"], logits) < CLOSE
+    torch.nn.functional.cross_entropy(logits, torch.tensor(labels)).backward()
+    names = list(model.heads["animal"].spec.labels)
+    rows = [(picture, names[k]) for picture, k in zip(pictures(), labels, strict=True)]
+    gradients = model.gradients({"animal": rows})
+    made.vit.layernorm = norm
+    with torch.no_grad():  # by the names of files, which are not those of modules
+        for parameter in made.parameters():
+            parameter.copy_(parameter.grad)
+    whole = saved(made, tmp_path / "gradients")
+    for name, value in whole.items():
+        key = name.replace("vit.", "backbone.").replace("layernorm.", "fc_norm.")
+        found = np.asarray(gradients.pop(key.replace("classifier.", "animal.")))
+        assert np.abs(found - value).max() < CLOSE * max(1, np.abs(value).max()), key
+    assert not gradients
+    again = mtf.MultiTaskModel.from_pretrained(model.save_pretrained(tmp_path / "ours"))
+    np.testing.assert_array_equal(again.encode(pictures()), model.encode(pictures()))
+    with pytest.raises(mtf.ConfigError, match="vit_fc_norm models of transformers"):
+        model.save_pretrained(tmp_path / "out", head="animal")
 
 
 def test_a_distilled_deit(torch: Any, transformers: Any, tmp_path: Path) -> None:
