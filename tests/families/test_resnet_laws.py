@@ -155,6 +155,26 @@ def test_so_many_pixels_count_as_a_token() -> None:
     assert kept(4096) == all_four == pytest.approx(4 * one, rel=0.02)
 
 
+def test_long_images_run_a_few_at_a_time() -> None:
+    """Eight large images on one worker take the memory of two, and have the bits of each alone."""
+    core = made()
+    pictures = images([(130, 128)] * 8)
+    before, names = threads.get_threads(), ["hidden_states.1", "pooled"]
+    try:
+        threads.set_threads(1)
+        whole = core.forward(grid_batch(core, pictures), names)
+        offsets = [grid_batch(core, some)["offsets"] for some in (pictures[:2], pictures)]
+        memory = [core.plan(names, training=False, offsets=one).worker_bytes for one in offsets]
+    finally:
+        threads.set_threads(before)
+    assert memory[1] == memory[0]
+    for number, picture in enumerate(pictures):
+        alone = core.forward(grid_batch(core, [picture]), names)
+        rows = len(alone[0])
+        np.testing.assert_array_equal(alone[0], whole[0][number * rows : (number + 1) * rows])
+        np.testing.assert_array_equal(alone[1][0], whole[1][number])
+
+
 def test_small_convolutions_are_computed_in_bf16_and_not_in_int8() -> None:
     """Those whose sides are 32 and more; Python names the same ones as the core packs."""
     core = made(embedding_size=32, hidden_sizes=[32, 48, 40])
