@@ -52,6 +52,7 @@ class ParamInfo(NamedTuple):
     version: int
     decays: bool
     in_products: bool  # a factor of linear products; not: a table that is looked up, or a vector
+    convolves: bool  # the weight of a convolution
     is_buffer: bool  # statistics, which have no gradient
     moves: bool  # those that steps move unless they or all else in their unit are frozen
     frozen: bool
@@ -193,7 +194,7 @@ def outline(
     config: Mapping[str, ConfigValue], heads: Mapping[str, Mapping[str, ConfigValue]]
 ) -> list[ParamInfo]:
     """The parameters that Model(config) would have with these heads, in order; key, unit, shape,
-    size, decays, in_products and aliases count. No memory is taken for them."""
+    size, decays, in_products, convolves and aliases count. No memory is taken for them."""
 
 def loss_values(
     kind: str, outputs: Float32, targets: Targets, offsets: Int64, parts: int = 1

@@ -41,6 +41,12 @@ mtf_precision mtf_precision_of(int64_t n, int64_t k, mtf_precision wanted)
     return n * k >= MIN_WEIGHT && n >= MIN_SIDE && k >= MIN_SIDE ? wanted : MTF_PRECISION_F32;
 }
 
+mtf_precision mtf_taps_precision(int64_t n, int64_t k, mtf_precision wanted)
+{
+    const int gains = wanted == MTF_PRECISION_BF16 && n >= MIN_SIDE && k >= MIN_SIDE;
+    return gains ? wanted : mtf_precision_of(n, k, wanted);
+}
+
 int mtf_packs(int64_t n, int64_t k, mtf_precision precision)
 {
     if (mtf_precision_of(n, k, MTF_PRECISION_BF16) == MTF_PRECISION_F32) {

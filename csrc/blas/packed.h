@@ -45,6 +45,8 @@ int mtf_packs(int64_t n, int64_t k, mtf_precision precision);
 /* The precision that a product is really made in: small weights stay in fp32, and int8 sums have
  * MTF_INT8_MOST_TERMS at most. */
 mtf_precision mtf_precision_of(int64_t n, int64_t k, mtf_precision wanted);
+/* The same of MTF_LAYOUT_TAPS, whose products have so many rows that in bf16 smaller weights gain. */
+mtf_precision mtf_taps_precision(int64_t n, int64_t k, mtf_precision wanted);
 /* Whether a weight keeps its form for dx; else each backward pass makes one and drops it. One that
  * trains would serve once. In fp32 the panels are the master's own rows, copied: that takes little
  * beside a product, and kept they would be all of the master once more. In bf16 they are rounded,

@@ -73,6 +73,7 @@ typedef struct mtf_param_info {
     uint64_t version; /* raised by every change */
     int decays;       /* 1: weight decay applies unless the user says otherwise */
     int in_products;  /* 1: a factor of linear products; 0: a looked-up table, or a vector */
+    int convolves;    /* 1: of a convolution: read over packed forms, whatever its size */
     int is_buffer;    /* 1: statistics, which have no gradient */
     int moves;        /* 1: statistics that training steps move: frozen by a mask, or with all else
                          in their unit; others are frozen whatever a mask says */
@@ -85,7 +86,7 @@ typedef struct mtf_param_info {
 } mtf_param_info;
 
 /* The parameters that a model of this configuration would have, heads added in order, without memory
- * for them: of an info `key`, `unit`, sizes, `decays`, `in_products`, `is_buffer`, `moves` and aliases say
+ * for them: of an info `key`, `unit`, sizes, `decays`, `in_products`, `convolves`, `is_buffer`, `moves` and aliases say
  * something. Errors
  * as in mtf_model_new and mtf_model_add_head; after a failed head the outline is only freed. */
 typedef struct mtf_outline mtf_outline;

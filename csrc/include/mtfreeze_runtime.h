@@ -56,8 +56,8 @@ typedef struct mtf_error {
 
 /* What linear products are made in. bf16: both factors rounded to bfloat16, sums in fp32. int8:
  * weights by output channel, symmetric, inputs by row from its least to its largest value, sums in
- * int32. Masters are fp32 always; weights of fewer than 65,536 values, or with a side below 32, are
- * multiplied in fp32. */
+ * int32. Masters are fp32 always; weights of fewer than 65,536 values (those of convolutions in int8
+ * alone), or with a side below 32, are multiplied in fp32. */
 typedef enum mtf_precision {
     MTF_PRECISION_F32 = 0,
     MTF_PRECISION_BF16 = 1,

@@ -167,6 +167,7 @@ void mtf_model_get_param(const mtf_model *model, size_t index, mtf_param_info *i
         .version = param->handle.version,
         .decays = def->decays,
         .in_products = def->in_products,
+        .convolves = def->layout == MTF_LAYOUT_TAPS,
         .is_buffer = def->is_buffer,
         .moves = def->motion != MTF_STANDS,
         .frozen = def->is_buffer ? mtf_network_stands(model->network, NULL, (int32_t)index)

@@ -82,6 +82,7 @@ void mtf_outline_get_param(const mtf_outline *outline, size_t index, mtf_param_i
                              .size = def->size,
                              .decays = def->decays,
                              .in_products = def->in_products,
+                             .convolves = def->layout == MTF_LAYOUT_TAPS,
                              .is_buffer = def->is_buffer,
                              .moves = def->motion != MTF_STANDS,
                              .n_aliases = def->n_aliases,

@@ -40,8 +40,8 @@ static inline int mtf_conv_is_product(const mtf_node_shape *shape)
 
 static inline mtf_precision mtf_conv_precision(const mtf_node_shape *shape, mtf_precision wanted)
 {
-    return mtf_precision_of(shape->weight_rows[CONV_WEIGHT], shape->weight_cols[CONV_WEIGHT],
-                            wanted);
+    return mtf_taps_precision(shape->weight_rows[CONV_WEIGHT], shape->weight_cols[CONV_WEIGHT],
+                              wanted);
 }
 
 /* 1 / sqrt(variance + eps) of column j. */

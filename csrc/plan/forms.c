@@ -21,8 +21,12 @@ static int is_packed(const mtf_plan *plan, const mtf_node *node, int i, mtf_prec
     const mtf_param_def *def = &plan->program->params[node->weight[i]];
     const int64_t rows = def->shape[0];
     const int64_t cols = def->size / rows;
+    if (def->layout == MTF_LAYOUT_TAPS) {
+        *precision = mtf_taps_precision(rows, cols, *precision);
+        return 1;
+    }
     *precision = mtf_precision_of(rows, cols, *precision);
-    return def->layout == MTF_LAYOUT_TAPS || mtf_packs(rows, cols, *precision);
+    return mtf_packs(rows, cols, *precision);
 }
 
 /* Sets first_use of a list's steps, backward ones where they hand a gradient down. seen (n_params). */

@@ -15,6 +15,11 @@
 #define BLOCK_ROWS 256
 /* Below this many rows a block is not cut further. */
 #define BLOCK_ROWS_MIN 64
+/* Sequences of so many rows are images under convolutions. What one layer makes of a batch of them is in
+ * no cache when the next one reads it, so blocks are a few images, once every worker has some. */
+#define LONG_ROWS       4096
+#define LONG_SEQUENCES  2
+#define LONG_PER_WORKER 4
 
 void mtf_workspace_clear(mtf_workspace *w)
 {
@@ -79,6 +84,18 @@ static int32_t widest_space(const mtf_plan *plan, const mtf_view *view)
     return widest;
 }
 
+/* How many blocks; 1: the workers share one. */
+static int64_t wanted_blocks(const mtf_plan *plan, int64_t rows, int64_t n_sequences)
+{
+    const int64_t workers = mtf_workers();
+    int64_t wanted = (rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    if (rows >= LONG_ROWS * n_sequences && n_sequences >= LONG_PER_WORKER * workers) {
+        wanted = (n_sequences + LONG_SEQUENCES - 1) / LONG_SEQUENCES;
+    }
+    wanted = (wanted + workers - 1) / workers * workers;
+    return wanted > rows / BLOCK_ROWS_MIN || wanted > n_sequences || !plan->splits ? 1 : wanted;
+}
+
 /* Whole sequences, so that blocks have nearly equal rows. */
 static void cut_blocks(const mtf_plan *plan, const mtf_view *view, int64_t *blocks,
                        mtf_sizes *sizes)
@@ -86,12 +103,7 @@ static void cut_blocks(const mtf_plan *plan, const mtf_view *view, int64_t *bloc
     const int32_t space = widest_space(plan, view);
     const int64_t *offsets = view->offsets[space];
     const int64_t rows = mtf_view_rows(view, space);
-    const int64_t workers = mtf_workers();
-    int64_t wanted = (rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
-    wanted = (wanted + workers - 1) / workers * workers;
-    if (wanted > rows / BLOCK_ROWS_MIN || wanted > view->n_sequences || !plan->splits) {
-        wanted = 1;
-    }
+    const int64_t wanted = wanted_blocks(plan, rows, view->n_sequences);
     int64_t sequence = 0;
     while (sequence < view->n_sequences) {
         const int64_t first = sequence;

@@ -93,6 +93,7 @@ PyObject *mtf_py_param_result(const mtf_py_state *state, const mtf_param_info *i
                           PyLong_FromUnsignedLongLong(info->version),
                           PyBool_FromLong(info->decays),
                           PyBool_FromLong(info->in_products),
+                          PyBool_FromLong(info->convolves),
                           PyBool_FromLong(info->is_buffer),
                           PyBool_FromLong(info->moves),
                           PyBool_FromLong(info->frozen),

@@ -12,7 +12,8 @@
 /* clang-format off */
 static PyStructSequence_Field param_info_fields[] = {
     FIELD(key), FIELD(unit), FIELD(shape), FIELD(size), FIELD(version), FIELD(decays),
-    FIELD(in_products), FIELD(is_buffer), FIELD(moves), FIELD(frozen), FIELD(precision), FIELD(n_steps), FIELD(aliases), END
+    FIELD(in_products), FIELD(convolves), FIELD(is_buffer), FIELD(moves), FIELD(frozen), FIELD(precision), FIELD(n_steps),
+    FIELD(aliases), END
 };
 static PyStructSequence_Field unit_info_fields[] = {
     FIELD(path), FIELD(is_head), FIELD(first_param), FIELD(n_params), FIELD(n_values),

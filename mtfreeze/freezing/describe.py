@@ -43,9 +43,9 @@ def precision_text(model: Freezable, state: FreezeState) -> str:
 
     ``, bf16`` where it is all that can be; ``, bf16: backbone[:3]`` where it is a part.
     """
-    able = reduced_keys(model) & state.frozen
     parts = []
     for name, keys in state.precisions.items():
+        able = reduced_keys(model, name) & state.frozen
         if keys & able:
             part = unit_names(model.index, keys)
             parts.append(name if able <= keys else f"{name}: {', '.join(part)}")

@@ -375,13 +375,17 @@ def prefix_length(model: Freezable) -> int:
     return count
 
 
-def reduced_keys(model: Freezable) -> frozenset[str]:
-    """Return the keys of the weights whose products can be computed in less than float32.
+def reduced_keys(model: Freezable, precision: str = "bf16") -> frozenset[str]:
+    """Return the keys of the weights whose products can be computed in a lower precision.
 
-    Tables of embeddings are looked up, not multiplied; small weights stay float32.
+    Tables of embeddings are looked up, not multiplied; small weights stay float32. What can be int8
+    can be bf16.
     """
-    infos = model._core.params()
-    return frozenset(info.key for info in infos if info.in_products and is_reduced(info.shape))
+    return frozenset(
+        info.key
+        for info in model._core.params()
+        if info.in_products and is_reduced(info.shape, precision, convolves=info.convolves)
+    )
 
 
 def _warn(model: Freezable, selection: Selection, precision: str | None) -> None:
@@ -395,7 +399,7 @@ def _warn(model: Freezable, selection: Selection, precision: str | None) -> None
 
 def _warn_too_small(model: Freezable, keys: frozenset[str], precision: str) -> None:
     """Say that a precision changes nothing where every product is small."""
-    if keys and not keys & reduced_keys(model):
+    if keys and not keys & reduced_keys(model, precision):
         warn(
             f"froze with precision={quoted(precision)}, but nothing of it is computed in it: "
             "products of "

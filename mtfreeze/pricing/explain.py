@@ -259,19 +259,21 @@ def _batch_norms(model: ModelState, prices: Prices) -> list[str]:
 
 def _lower(model: ModelState, prices: Prices) -> list[str]:
     """Say which frozen parts are computed in less than fp32, and what stays."""
-    able = reduced_keys(model)
     named = [
         f"{', '.join(unit_names(model.index, keys))} in {name}"
         for name, keys in model.freeze_state().precisions.items()
-        if keys & able
+        if keys & reduced_keys(model, name)
     ]
     if not named:
         return []
+    convolves = any(info.convolves for info in model._core.params())
+    more = ", and in bf16 of smaller convolutions" if convolves else ""
     return [
         f"Computed in lower precision: {'; '.join(named)}. That holds for products of at least "
-        f"{LEAST_WEIGHTS:,} weights; smaller ones (heads), and all that is no product of weights "
-        "(attention, norms, pooling), stay fp32. The fp32 weights stay too: they are what is saved "
-        "and proven, and unfreezing gives the earlier results back, bit for bit. Packed copies of "
+        f"{LEAST_WEIGHTS:,} weights{more}; smaller ones (heads), and all that is no product of "
+        "weights (attention, norms, pooling), stay fp32. The fp32 weights stay too: they are what "
+        "is saved and proven, and unfreezing gives the earlier results back, bit for bit. Packed "
+        "copies of "
         f"the weights that a step reads take {in_bytes(prices.now.form_bytes)}."
     ]
 

@@ -255,11 +255,11 @@ def _parts(model: ModelState) -> tuple[PartRow, ...]:
 
 def _precisions(model: ModelState) -> dict[int, str]:
     """Return what the products of units are computed in, by position, where it is not fp32."""
-    able, state = reduced_keys(model), model.freeze_state()
+    able, state = {name: reduced_keys(model, name) for name in PRECISIONS}, model.freeze_state()
     found: dict[int, set[str]] = {}
     for key, unit in zip(model.index.keys, model.index.unit_of.tolist(), strict=True):
-        if key in able:
-            name = next((name for name, keys in state.precisions.items() if key in keys), FP32)
+        name = next((name for name, keys in state.precisions.items() if key in keys), FP32)
+        if key in able[name]:
             found.setdefault(unit, set()).add(name)
     order = {unit: [name for name in PRECISIONS if name in names] for unit, names in found.items()}
     return {unit: ", ".join(names) for unit, names in order.items() if names != [FP32]}

@@ -4,8 +4,8 @@
 bf16 products take both sides rounded to bfloat16 and add up in float32. int8 products take weights
 with one scale an output channel and activations with one scale and one offset a row, and add up
 exact integers. The float32 weights stay as they are in either case. Only products of at least
-65,536 weights with no side below 32 are computed so; smaller ones (heads), attention, norms,
-softmax, pooling and embeddings stay float32.
+65,536 weights with no side below 32 are computed so, and in bf16 convolutions of fewer; smaller
+ones (heads), attention, norms, softmax, pooling and embeddings stay float32.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ TRAINING_PRECISIONS = (FP32, "bf16")
 """What a step can be computed in: gradients do not fit into eight bits."""
 
 LEAST_WEIGHTS, LEAST_SIDE = 65_536, 32
-"""Smaller products stay float32: rounding their inputs would take as long as it saves."""
+"""Smaller products stay float32: rounding their inputs would take as long as it saves. Convolutions
+have so many rows that in bf16 the first limit is not theirs."""
 
 
 def check_precision(
@@ -97,15 +98,18 @@ def forward_options(value: object) -> dict[str, int]:
     return {} if value is None else {"precision": core_code(value)}
 
 
-def is_reduced(shape: Sequence[int]) -> bool:
-    """Say whether products with a weight of this shape can be computed in bf16 and int8.
+def is_reduced(shape: Sequence[int], precision: str = "bf16", *, convolves: bool = False) -> bool:
+    """Say whether products with a weight of this shape can be computed in a lower precision.
 
     Examples
     --------
     >>> is_reduced((384, 384)), is_reduced((64, 128, 3, 3)), is_reduced((2, 384))
     (True, True, False)
+    >>> is_reduced((64, 64, 1, 1)), is_reduced((64, 64, 1, 1), convolves=True)
+    (False, True)
+    >>> is_reduced((64, 64, 1, 1), "int8", convolves=True)
+    False
     """
     outputs, inputs = shape[0], prod(shape[1:])  # of a convolution: of a whole window
-    return (
-        len(shape) > 1 and outputs * inputs >= LEAST_WEIGHTS and min(outputs, inputs) >= LEAST_SIDE
-    )
+    least = 0 if convolves and precision == "bf16" else LEAST_WEIGHTS
+    return len(shape) > 1 and outputs * inputs >= least and min(outputs, inputs) >= LEAST_SIDE

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mtfreeze import _core
 from mtfreeze.families import FAMILIES, core_config
 from mtfreeze.runtime import threads
+from mtfreeze.runtime.precision import is_reduced
 from support.vision import grid_batch, images, seed
 
 SIZES = [(33, 20), (16, 16), (5, 47)]
@@ -20,7 +21,7 @@ LABELS = np.array([1, 0, 2], np.int32)
 STATISTICS = ("running_mean", "running_var")
 
 
-def made(layer_type: str = "basic") -> _core.Model:
+def made(layer_type: str = "basic", **more: Any) -> _core.Model:
     """Return a seeded model of three stages with a head."""
     threads.initialize()
     config = {
@@ -29,6 +30,7 @@ def made(layer_type: str = "basic") -> _core.Model:
         "hidden_sizes": [8, 12, 16],
         "depths": [1, 2, 1],
         "layer_type": layer_type,
+        **more,
     }
     core = _core.Model(core_config(FAMILIES["resnet"], config, "config.json"))
     core.add_head("classifier", HEAD, 1)
@@ -151,3 +153,48 @@ def test_so_many_pixels_count_as_a_token() -> None:
     assert kept(1) == kept(7) == one
     assert kept(11) == two == pytest.approx(2 * one, rel=0.02)
     assert kept(4096) == all_four == pytest.approx(4 * one, rel=0.02)
+
+
+def test_long_images_run_a_few_at_a_time() -> None:
+    """Eight large images on one worker take the memory of two, and have the bits of each alone."""
+    core = made()
+    pictures = images([(130, 128)] * 8)
+    before, names = threads.get_threads(), ["hidden_states.1", "pooled"]
+    try:
+        threads.set_threads(1)
+        whole = core.forward(grid_batch(core, pictures), names)
+        offsets = [grid_batch(core, some)["offsets"] for some in (pictures[:2], pictures)]
+        memory = [core.plan(names, training=False, offsets=one).worker_bytes for one in offsets]
+    finally:
+        threads.set_threads(before)
+    assert memory[1] == memory[0]
+    for number, picture in enumerate(pictures):
+        alone = core.forward(grid_batch(core, [picture]), names)
+        rows = len(alone[0])
+        np.testing.assert_array_equal(alone[0], whole[0][number * rows : (number + 1) * rows])
+        np.testing.assert_array_equal(alone[1][0], whole[1][number])
+
+
+def test_small_convolutions_are_computed_in_bf16_and_not_in_int8() -> None:
+    """Those whose sides are 32 and more; Python names the same ones as the core packs."""
+    core = made(embedding_size=32, hidden_sizes=[32, 48, 40])
+    batch = grid_batch(core, images(SIZES))
+    exact, halves, eighths = (
+        core.forward(batch, ["pooled"], precision=code)[0] for code in range(3)
+    )
+    np.testing.assert_array_equal(exact, eighths)
+    apart = np.abs(halves - exact).max() / np.abs(exact).max()
+    assert 1e-5 < apart < 0.05
+    sizes = [
+        core.plan(["pooled"], training=False, offsets=batch["offsets"], precision=code).form_bytes
+        for code in range(2)
+    ]
+    saved = 0
+    for info in core.params():
+        if info.convolves:
+            outputs, terms = info.shape[0], info.size // info.shape[0]
+            panels = -(-outputs // 32) * 32
+            if is_reduced(info.shape, convolves=True):
+                saved += panels * (4 * terms - 2 * (terms + terms % 2))
+    assert saved > 0
+    assert sizes[0] - sizes[1] == pytest.approx(saved, abs=64 * len(core.params()))
