@@ -295,10 +295,12 @@ BUGS_IN_C = (
         "c:test_plan",
     ),
     Bug(
-        "a unit that trains in part is in the prefix",
+        "what trains in a unit is in the prefix",
         "csrc/plan/plan.c",
-        "(node->unit != MTF_NO_UNIT && (!unit_frozen(d, node->unit) || d->adapted[node->unit]))) {",
-        "(node->unit != MTF_NO_UNIT && d->adapted[node->unit])) {",
+        "if (node_trains(d, node) ||\n"
+        "        (node->unit != MTF_NO_UNIT && (!unit_frozen(d, node->unit) || "
+        "d->adapted[node->unit]))) {",
+        "if (node->unit != MTF_NO_UNIT && d->adapted[node->unit]) {",
         EDGES,
     ),
     Bug(
