@@ -426,8 +426,8 @@ BUGS_IN_C = (
     Bug(
         "targets of a micro-batch are those of the first",
         "csrc/train/step.c",
-        "first_row(s->view, part, tensor), tensor->width);",
-        "0 * first_row(s->view, part, tensor), tensor->width);",
+        "mtf_step_first_row(s->view, part, tensor), tensor->width);",
+        "0 * mtf_step_first_row(s->view, part, tensor), tensor->width);",
         LOSSES,
     ),
     Bug(
