@@ -2,10 +2,11 @@
 
 One `mtfreeze.compare` a set: a head is trained on the frozen backbone first, whose features are
 stored, and every way goes on from there over the same rows, with the rates that `fit` takes by
-itself. Beside them a logistic regression on the pixels as they are, and with `--torch` the same
-recipe in PyTorch. Every image is made a square of `--side` pixels. Seconds are of the processor,
-one job: loading, training, evaluating, of PyTorch training alone; memory is what model and data
-held. Prints markdown. Defaults are small.
+itself; a head that trains alone begins anew, for as many epochs as the ways. Beside them a logistic
+regression on the pixels as they are, and with `--torch` the same recipe in PyTorch. Every image is
+made a square of `--side` pixels. Seconds are of the processor, one job: loading, training,
+evaluating, of PyTorch training alone; memory is what model and data held. Prints markdown. Defaults
+are small.
 
     python benchmarks/bench_images.py [--threads 2] [--seeds 1] [--rows 200] [--held-out 200]
         [--epochs 2] [--side 112] [--only faces mnist digits] [--gradual] [--torch]
@@ -65,7 +66,7 @@ def compared(name: str, folder: Path, options: argparse.Namespace) -> None:
     )  # fmt: skip
     names = {
         "start": "head alone, before",
-        "backbone": "head alone, longer",
+        "backbone": "head alone, anew",  # nothing is started where the head is all that trains
         half: "upper half and head",
         "none": "everything",
         "gradual": "everything, gradually",

@@ -107,11 +107,15 @@ class TorchImages:
     def ways(
         self, seed: int, start_epochs: int, epochs: int, ways: dict[str, Way | None]
     ) -> dict[str, tuple[float, float]]:
-        """Return accuracy and processor seconds of the start and of each way on from it."""
+        """Return accuracy and processor seconds of the start, of each way on from it, and of a head
+        that begins anew."""
         model, head = self.begin(seed, start_epochs)
         found = {"start": (self.accuracy(model, head), 0.0)}
         for name, way in ways.items():
             own, its_head = copy.deepcopy(model), copy.deepcopy(head)
+            if way is None:  # as mtfreeze has it: nothing is started where the head is all
+                torch.manual_seed(seed)
+                its_head.reset_parameters()
             seconds = self.train(own, its_head, seed, epochs, way)
             found[name] = self.accuracy(own, its_head), seconds
         return found
