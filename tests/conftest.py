@@ -29,6 +29,12 @@ settings.register_profile("any", deadline=None, suppress_health_check=[HealthChe
 settings.load_profile("any")
 
 
+def pytest_configure() -> None:
+    """Hear Ctrl-C, as a session that a shell put into the background with ``&`` does not."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_finish() -> None:
     """Take what imports and collection made, over a million objects, out of Python's collector.
 

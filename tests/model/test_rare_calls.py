@@ -13,9 +13,9 @@ import pytest
 from safetensors.numpy import save_file
 
 import mtfreeze as mtf
-from mtfreeze import _core, multi_task_model
+from mtfreeze import _core
 from mtfreeze.families import FAMILIES, core_config
-from mtfreeze.model import adapter_methods
+from mtfreeze.model import adapter_methods, head_methods
 from support.bits import bits
 from support.texts import SENTENCES
 from support.vision import seed
@@ -80,7 +80,7 @@ def test_an_option_of_images_is_refused_for_texts(tiny_folder: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "add"),
     [
-        (multi_task_model, lambda model: model.add_head("late", mtf.Regression())),
+        (head_methods, lambda model: model.add_head("late", mtf.Regression())),
         (adapter_methods, lambda model: model.add_lora(rank=2)),
     ],
 )

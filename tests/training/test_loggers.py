@@ -8,6 +8,7 @@ import math
 import sqlite3
 import struct
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -284,11 +285,13 @@ def test_wandb(tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (place,) = (tmp_path / "wandb").glob("offline-run-*")
     assert logger.run_id is not None and logger.run_id in place.name
     (file,) = place.glob("*.wandb")
-    data = file.read_bytes()
     # the last figures, as JSON inside of the records of the run
-    for name in ("train/loss", "eval/classifier_accuracy", "phase.1"):
-        assert name.encode() in data, name
-    assert json.dumps(run.history[-1]["eval_ner_head_f1"]).encode()[:10] in data
+    wanted = [one.encode() for one in ("train/loss", "eval/classifier_accuracy", "phase.1")]
+    wanted.append(json.dumps(run.history[-1]["eval_ner_head_f1"]).encode()[:10])
+    deadline = time.monotonic() + 60  # a process of the tracker's own writes the file
+    while any(one not in file.read_bytes() for one in wanted) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert [one for one in wanted if one not in file.read_bytes()] == []
 
 
 @OF_REAL_LIBRARIES
