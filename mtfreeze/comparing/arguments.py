@@ -192,6 +192,8 @@ def check_plans(
             raise ConfigError(
                 f"old task {quoted(name)} needs data to evaluate on; pass Task(eval=...)"
             )
+    for name, task in {**tasks, **old_tasks}.items():
+        task.judged_by(model.heads[name].spec.measure)  # refuses a metric of another kind of head
     trial = model.copy()
     # Made for what they check, and not kept: every label must be one of its head's, every text
     # must become tokens.

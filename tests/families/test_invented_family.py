@@ -139,7 +139,9 @@ def test_kinds_of_parameters(key: str, kind: str) -> None:
 
 
 def test_tables_in_units_of_any_name_are_no_products() -> None:
-    infos = [SimpleNamespace(key=k, shape=s, in_products=p) for _, k, s, p in PARAMS]
+    infos = [
+        SimpleNamespace(key=k, shape=s, in_products=p, convolves=False) for _, k, s, p in PARAMS
+    ]
     model: Any = SimpleNamespace(_core=SimpleNamespace(params=lambda: infos))
     assert reduced_keys(model) == {f"backbone.strokes.{i}.mix.weight" for i in range(3)}
 
