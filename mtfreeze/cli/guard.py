@@ -19,6 +19,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -30,6 +31,8 @@ from .signals import INTERRUPTED
 __all__ = ["CHANGED", "FAILED", "INTERRUPTED", "USAGE", "FrozenChanged", "run_guarded"]
 
 FAILED, USAGE, CHANGED = 1, 2, 3
+
+_PACKAGE = Path(__file__).parent.parent
 
 _INPUT_ERRORS = (ValueError, LookupError, TypeError, FileNotFoundError, IsADirectoryError)
 
@@ -67,8 +70,8 @@ def _is_ours(error: BaseException) -> bool:
         return True
     # A TypeError or ValueError counts if mtfreeze's own code raised it, not some library's.
     frames = traceback.extract_tb(error.__traceback__)
-    last = frames[-1].filename if frames else ""
-    return isinstance(error, TypeError | ValueError) and "mtfreeze" in last
+    last = Path(frames[-1].filename if frames else "")
+    return isinstance(error, TypeError | ValueError) and last.is_relative_to(_PACKAGE)
 
 
 def run_guarded(

@@ -9,6 +9,7 @@ from typing import Any, cast
 import click
 import pytest
 
+from mtfreeze.checks import check_integer
 from mtfreeze.cli.compare import _pool, check_comparison
 from mtfreeze.cli.guard import FAILED, INTERRUPTED, USAGE, FrozenChanged, run_guarded
 
@@ -23,6 +24,18 @@ def ends(error: BaseException) -> int:
 def test_a_mistake_of_a_library_shows_where_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_guarded(lambda: int(cast(Any, [])), [], "it") == USAGE
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_library_in_a_folder_of_our_name_is_none_of_ours(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    library: dict[str, Any] = {}
+    file = "/home/me/mtfreeze/.venv/lib/python3/site-packages/other.py"
+    exec(compile("def load(): raise ValueError('no')", file, "exec"), library)
+    assert run_guarded(library["load"], [], "it") == USAGE
+    assert "Traceback" in capsys.readouterr().err
+    assert run_guarded(lambda: cast(Any, check_integer("n", 0, 1)), [], "it") == USAGE
+    assert capsys.readouterr().err.startswith("it: n must be")
 
 
 def test_a_reader_that_goes_away_is_no_news(capsys: pytest.CaptureFixture[str]) -> None:
