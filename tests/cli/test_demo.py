@@ -77,8 +77,9 @@ def test_results_are_written_over_only_by_force(
     assert (out_folder / "report.html").read_text("utf-8") != "mine"
 
 
-def test_demo_checks_modes_first(command: Command, small_demo: Path) -> None:
-    code, out, err = command("demo", "--data", small_demo, "--mode", "backbone[:9]")
+def test_demo_checks_modes_first(command: Command, small_demo: Path, tmp_path: Path) -> None:
+    options = ["--data", small_demo, "--output", tmp_path / "out"]
+    code, out, err = command("demo", *options, "--mode", "backbone[:9]")
     assert code == 2
     assert "start" not in out
     assert "expected a number from -3 to 3" in err
