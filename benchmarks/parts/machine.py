@@ -63,19 +63,9 @@ def describe(threads: int) -> dict[str, object]:
 
 def _openblas() -> ctypes.CDLL | None:
     """Return the OpenBLAS of scipy-openblas32, or None where that wheel is not installed."""
-    try:
-        import scipy_openblas32
-    except ImportError:
-        return None
-    folder = Path(scipy_openblas32.get_lib_dir())
-    library = next(
-        (
-            p
-            for suffix in ("so", "dylib", "dll")
-            for p in folder.glob(f"libscipy_openblas*.{suffix}")
-        ),
-        None,
-    )
+    from mtfreeze.runtime.threads import openblas_path
+
+    library = openblas_path()
     return ctypes.CDLL(str(library)) if library else None
 
 

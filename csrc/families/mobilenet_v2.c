@@ -7,8 +7,9 @@
  *
  * Each of these is a convolution, a batch norm, and relu6, which projections leave out. Norms go by
  * their stored statistics, or with batch_norm "batch" in units that train by those of the batch, which
- * move the stored ones by "batch_norm_momentum"; transformers has 0.997 of it. x is added where a block changes neither sides nor width. Sixteen blocks, of which numbers
- * 0, 2, 5 and 12 halve the grid. Widths are rounded to multiples, but never down by more than a tenth.
+ * move the stored ones by "batch_norm_momentum"; transformers has 0.997 of it. x is added where a
+ * block changes neither sides nor width. Sixteen blocks, of which numbers 0, 2, 5 and 12 halve the
+ * grid. Widths are rounded to multiples, but never down by more than a tenth.
  * With key "tf_padding" borders are those of TensorFlow's SAME, else one row on each side.
  * Parameter keys are the hub's tensor names behind "backbone." (without "mobilenet_v2.").
  * SPDX-License-Identifier: Apache-2.0 */

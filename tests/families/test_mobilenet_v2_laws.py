@@ -13,16 +13,9 @@ from mtfreeze.errors import ConfigError
 from mtfreeze.families import FAMILIES, core_config
 from mtfreeze.inputs.row_layout import RowLayout
 from mtfreeze.runtime import threads
-from support.vision import grid_batch, images, seed
+from support.vision import SMALL_MOBILE, grid_batch, images, seed
 
-CONFIG: dict[str, Any] = {
-    "model_type": "mobilenet_v2",
-    "depth_multiplier": 0.25,
-    "depth_divisible_by": 4,
-    "min_depth": 4,
-    "expand_ratio": 2,
-    "finegrained_output": False,
-}
+CONFIG: dict[str, Any] = {"model_type": "mobilenet_v2", **SMALL_MOBILE, "expand_ratio": 2}
 SIZES = [(33, 20), (16, 16), (9, 47), (1, 1)]
 HEAD = {"kind": "sequence_classification", "n_labels": 3, "dropout": 0.0}
 LABELS = np.array([1, 0, 2, 1], np.int32)

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 import mtfreeze as mtf
 from mtfreeze.training import trainer
 from support.residual import STATISTICS
-from support.vision import core_of, seed
+from support.vision import SMALL_MOBILE, core_of, seed
 from support.vision_folders import coloured, vision_model
 
 pytestmark = pytest.mark.laws
@@ -29,14 +29,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "use_batch_norm": True,
         "dropout": 0.0,
     },
-    "mobilenet_v2": {
-        "model_type": "mobilenet_v2",
-        "depth_multiplier": 0.25,
-        "depth_divisible_by": 4,
-        "min_depth": 4,
-        "expand_ratio": 2,
-        "finegrained_output": False,
-    },
+    "mobilenet_v2": {"model_type": "mobilenet_v2", **SMALL_MOBILE},
 }
 FIRST = {"vgg": "blocks[0]", "mobilenet_v2": "stem"}
 ROWS = coloured(12)

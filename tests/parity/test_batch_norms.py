@@ -20,7 +20,7 @@ from mtfreeze import _core
 from mtfreeze.families import FAMILIES, core_config
 from mtfreeze.runtime import threads
 from support.residual import CONFIG
-from support.vision import grid_batch
+from support.vision import SMALL_MOBILE, grid_batch
 
 CLOSE = 1e-5
 N_LABELS, N_STEPS, N_IMAGES = 3, 10, 5
@@ -50,14 +50,7 @@ VGG: dict[str, Any] = {
     "use_batch_norm": True,
     "dropout": 0.0,
 }
-MOBILE: dict[str, Any] = {
-    "depth_multiplier": 0.25,
-    "depth_divisible_by": 4,
-    "min_depth": 4,
-    "expand_ratio": 2.0,
-    "finegrained_output": False,
-    "classifier_dropout_prob": 0.0,
-}
+MOBILE = {**SMALL_MOBILE, "classifier_dropout_prob": 0.0}
 OF_TORCHVISION: dict[str, Any] = {
     "tf_padding": False,
     "layer_norm_eps": 1e-5,

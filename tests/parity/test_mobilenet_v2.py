@@ -20,17 +20,10 @@ import mtfreeze as mtf
 from mtfreeze import _core
 from mtfreeze.families import FAMILIES, core_config
 from mtfreeze.runtime import threads
-from support.vision import grid_batch
+from support.vision import SMALL_MOBILE, grid_batch
 
 SIZES = [(40, 37), (32, 64), (75, 51), (5, 2)]
-TINY: dict[str, Any] = {
-    "depth_multiplier": 0.25,
-    "depth_divisible_by": 4,
-    "min_depth": 4,
-    "expand_ratio": 2.0,
-    "finegrained_output": False,
-    "num_labels": 3,
-}
+TINY = {**SMALL_MOBILE, "num_labels": 3}
 CASES: dict[str, dict[str, Any]] = {
     "same borders": TINY,
     "even borders": {**TINY, "tf_padding": False, "layer_norm_eps": 1e-5},

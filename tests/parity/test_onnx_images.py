@@ -15,7 +15,7 @@ import mtfreeze as mtf
 from support.detection import SHAPES, detector, scenes, write_detr_folder
 from support.doc_pages import blocks, run_python
 from support.places import DOCS
-from support.vision import CASES
+from support.vision import CASES, SMALL_MOBILE, SMALL_VGG
 from support.vision_folders import (
     coloured,
     vision_model,
@@ -44,26 +44,12 @@ NETWORKS: dict[str, dict[str, Any]] = {
     },
 }
 
-VGG: dict[str, Any] = {
-    "model_type": "vgg",
-    "depths": [1, 2],
-    "hidden_sizes": [5, 9],
-    "classifier_sizes": [12, 11],
-    "pooled_size": 7,
-}
 VGGS: dict[str, dict[str, Any]] = {
-    "plain": VGG,
-    "norms": {**VGG, "use_batch_norm": True},
-    "other parts": {**VGG, "pooled_size": 3, "depths": [1, 1, 1], "hidden_sizes": [4, 6, 8]},
+    "plain": SMALL_VGG,
+    "norms": {**SMALL_VGG, "use_batch_norm": True},
+    "other parts": {**SMALL_VGG, "pooled_size": 3, "depths": [1, 1, 1], "hidden_sizes": [4, 6, 8]},
 }
-MOBILE: dict[str, Any] = {
-    "model_type": "mobilenet_v2",
-    "depth_multiplier": 0.25,
-    "depth_divisible_by": 4,
-    "min_depth": 4,
-    "expand_ratio": 2.0,
-    "finegrained_output": False,
-}
+MOBILE = {"model_type": "mobilenet_v2", **SMALL_MOBILE}
 MOBILES: dict[str, dict[str, Any]] = {
     "same borders": MOBILE,
     "even borders": {**MOBILE, "tf_padding": False},
@@ -107,7 +93,7 @@ def network(folder: Path, config: dict[str, Any], **settings: Any) -> mtf.MultiT
             model.set_parameter(key, values / (values.std() * values[0].size ** 0.5))
         elif "norm" in key and key.endswith("bias"):
             model.set_parameter(key, 1 + 10 * values)
-        elif key.startswith("backbone.features.") and key.endswith("weight"):  # a norm of VGG
+        elif key.startswith("backbone.features.") and key.endswith("weight"):  # a norm of SMALL_VGG
             model.set_parameter(key, 1 + values)
     return model
 
@@ -223,7 +209,7 @@ def test_a_vgg_without_its_wide_layers(tmp_path: Path) -> None:
 
 
 def test_the_wide_layers_of_a_vgg_are_in_int8(tmp_path: Path) -> None:
-    model = vision_model(write_network_folder(tmp_path / "model", VGG))
+    model = vision_model(write_network_folder(tmp_path / "model", SMALL_VGG))
     folder = model.export_onnx(tmp_path / "out") / "onnx"
     found = run(model, folder / "model_quantized.onnx", PICTURES)["image_embedding"]
     wanted = model.encode(PICTURES)

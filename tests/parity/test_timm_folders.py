@@ -164,13 +164,19 @@ def difference(found: NDArray[Any], wanted: Any) -> float:
     return float(np.abs(found - values).max() / np.abs(values).max())
 
 
-def test_vit(torch: Any, transformers: Any, tmp_path: Path) -> None:
+def vit(torch: Any, transformers: Any, place: Path) -> tuple[Any, Any]:
+    """Return a seeded ViT with its head, and its tensors by the names that timm has for them."""
     torch.manual_seed(1)
     config = transformers.ViTConfig(**VIT, intermediate_size=40)
     made = moved(transformers.ViTForImageClassification(config), torch).eval()
-    theirs = saved(made, tmp_path / "theirs")
+    theirs = saved(made, place / "theirs")
     tensors = in_blocks(theirs, OF_VIT)
     tensors |= {f"head.{kind}": theirs[f"classifier.{kind}"] for kind in ("weight", "bias")}
+    return made, tensors
+
+
+def test_vit(torch: Any, transformers: Any, tmp_path: Path) -> None:
+    made, tensors = vit(torch, transformers, tmp_path)
     folder = write(tmp_path / "timm", "vit_tiny_patch4_20", tensors)
     model = mtf.MultiTaskModel.from_pretrained(folder)
     model.add_head("animal", from_pretrained=folder)
@@ -193,12 +199,7 @@ def test_a_vit_that_is_pooled_by_the_mean(
     torch: Any, transformers: Any, tmp_path: Path, normed: str
 ) -> None:
     """timm norms the mean of the patches, ``fc_norm``, or with ``fc_norm=False`` the rows."""
-    torch.manual_seed(1)
-    config = transformers.ViTConfig(**VIT, intermediate_size=40)
-    made = moved(transformers.ViTForImageClassification(config), torch).eval()
-    theirs = saved(made, tmp_path / "theirs")
-    tensors = in_blocks(theirs, OF_VIT)
-    tensors |= {f"head.{kind}": theirs[f"classifier.{kind}"] for kind in ("weight", "bias")}
+    made, tensors = vit(torch, transformers, tmp_path)
     norm, made.vit.layernorm = made.vit.layernorm, torch.nn.Identity()
     if normed == "the mean":
         for kind in ("weight", "bias"):

@@ -16,21 +16,14 @@ from numpy.typing import NDArray
 from mtfreeze import _core
 from mtfreeze.families import FAMILIES, core_config
 from mtfreeze.runtime import threads
-from support.vision import grid_batch
+from support.vision import SMALL_VGG, grid_batch
 
 SIZES = [(40, 37), (32, 32), (75, 51)]
-SMALL: dict[str, Any] = {
-    "model_type": "vgg",
-    "depths": [1, 2],
-    "hidden_sizes": [5, 9],
-    "classifier_sizes": [12, 11],
-    "pooled_size": 7,
-}
 CASES: dict[str, dict[str, Any]] = {
-    "plain": SMALL,
-    "norms": {**SMALL, "use_batch_norm": True},
-    "five blocks": {**SMALL, "depths": [1, 1, 2, 1, 1], "hidden_sizes": [4, 6, 8, 8, 6]},
-    "packed": {**SMALL, "depths": [1, 1], "hidden_sizes": [64, 130], "classifier_sizes": [40]},
+    "plain": SMALL_VGG,
+    "norms": {**SMALL_VGG, "use_batch_norm": True},
+    "five blocks": {**SMALL_VGG, "depths": [1, 1, 2, 1, 1], "hidden_sizes": [4, 6, 8, 8, 6]},
+    "packed": {**SMALL_VGG, "depths": [1, 1], "hidden_sizes": [64, 130], "classifier_sizes": [40]},
 }
 CLOSE = 1e-5
 

@@ -17,9 +17,35 @@ from mtfreeze.inputs.row_layout import RowLayout, starts
 from mtfreeze.runtime import threads
 from support.tiny_bert import write_json
 
-__all__ = ["CASES", "PATCH", "core_of", "image_batch", "images", "seed", "write_vision"]
+__all__ = [
+    "CASES",
+    "PATCH",
+    "SMALL_MOBILE",
+    "SMALL_VGG",
+    "core_of",
+    "image_batch",
+    "images",
+    "seed",
+    "write_vision",
+]
 
 PATCH = 4
+
+SMALL_VGG: dict[str, Any] = {
+    "model_type": "vgg",
+    "depths": [1, 2],
+    "hidden_sizes": [5, 9],
+    "classifier_sizes": [12, 11],
+    "pooled_size": 7,
+}
+SMALL_MOBILE: dict[str, Any] = {
+    "depth_multiplier": 0.25,
+    "depth_divisible_by": 4,
+    "min_depth": 4,
+    "expand_ratio": 2.0,
+    "finegrained_output": False,
+}
+"""Of ``config.json``, but its ``model_type``."""
 
 _COMMON: dict[str, Any] = {
     "attention_probs_dropout_prob": 0.0,
