@@ -108,11 +108,72 @@ static int place_saved(mtf_plan *plan, const unsigned char *in_prefix)
     return ok;
 }
 
+/* Which values of a step may lie in bfloat16; none where it keeps more than its outputs. */
+static mtf_halves halves_of(const mtf_plan *plan, const mtf_step *step)
+{
+    const mtf_node *node = &plan->program->nodes[step->node];
+    for (int a = 0; a < MTF_MAX_AUX; a++) {
+        if (node->aux[a] != MTF_NO_TENSOR && plan->place[node->aux[a]].store != MTF_STORE_NONE) {
+            return (mtf_halves){0};
+        }
+    }
+    return node->op->halves != NULL ? node->op->halves(&node->shape, step->precision)
+                                    : (mtf_halves){0};
+}
+
+/* Takes from the narrow ones what a step cannot have so; 1: there was some. */
+static int widen_for(const mtf_plan *plan, const mtf_step *step)
+{
+    const mtf_node *node = &plan->program->nodes[step->node];
+    const mtf_halves halves = halves_of(plan, step);
+    int found = 0;
+    for (int k = 0; k < MTF_MAX_IN; k++) {
+        if (step->in[k] != MTF_NO_TENSOR && !(halves.in >> k & 1u)) {
+            found |= plan->narrow[step->in[k]];
+            plan->narrow[step->in[k]] = 0;
+        }
+    }
+    if (halves.alike && plan->narrow[step->in[0]] != plan->narrow[node->out[0]]) {
+        found = 1;
+        plan->narrow[step->in[0]] = 0;
+        plan->narrow[node->out[0]] = 0;
+    }
+    return found;
+}
+
+/* What nobody keeps lies in bfloat16 where the step that makes it and all that read it can have it so.
+ * Their values are the same either way. */
+static void find_narrow(mtf_plan *plan)
+{
+    for (int32_t i = 0; i < plan->n_forward; i++) {
+        const mtf_node *node = &plan->program->nodes[plan->forward[i].node];
+        const mtf_halves halves = halves_of(plan, &plan->forward[i]);
+        for (int o = 0; o < MTF_MAX_OUT; o++) {
+            if ((halves.out >> o & 1u) && node->out[o] != MTF_NO_TENSOR) {
+                plan->narrow[node->out[o]] = plan->place[node->out[o]].store == MTF_STORE_NONE;
+            }
+        }
+    }
+    int changed = 1;
+    while (changed) {
+        changed = 0;
+        for (int32_t i = 0; i < plan->n_forward; i++) {
+            changed |= widen_for(plan, &plan->forward[i]);
+        }
+    }
+}
+
+/* Elements of mtf_real that a row of a temporary takes. */
+static int64_t temporary_width(const mtf_plan *plan, mtf_tensor_id t)
+{
+    const int64_t width = plan->program->tensors[t].width;
+    return plan->narrow[t] ? (width + 1) / 2 : width;
+}
+
 /* Scratch for a tensor that a forward step makes; 0: no room. */
 static int take_scratch(mtf_plan *plan, pool *p, mtf_tensor_id t)
 {
-    const mtf_tensor *tensor = &plan->program->tensors[t];
-    const int32_t slot = take(p, tensor->space, tensor->width);
+    const int32_t slot = take(p, plan->program->tensors[t].space, temporary_width(plan, t));
     if (plan->place[t].store == MTF_STORE_HALF) {
         plan->scratch[t] = slot;
     } else {
@@ -232,7 +293,11 @@ int mtf_places_assign(mtf_plan *plan, const unsigned char *gets, const unsigned 
         last[t] = -1;
         plan->grad_slot[t] = -1;
     }
-    if (!place_saved(plan, in_prefix) || !place_temporary(plan, &p, last)) {
+    if (!place_saved(plan, in_prefix)) {
+        goto end;
+    }
+    find_narrow(plan);
+    if (!place_temporary(plan, &p, last)) {
         goto end;
     }
     p.arena = &plan->gradients;

@@ -409,12 +409,13 @@ static int plan_init(mtf_plan *plan, const mtf_program *program, const mtf_reque
     plan->alias = mtf_alloc_array(tensors, sizeof *plan->alias);
     plan->boundary = mtf_alloc_array(tensors, sizeof *plan->boundary);
     plan->place = mtf_alloc_zero(tensors * sizeof *plan->place);
+    plan->narrow = mtf_alloc_zero(tensors);
     plan->grad_slot = mtf_alloc_array(tensors, sizeof *plan->grad_slot);
     plan->scratch = mtf_alloc_array(tensors, sizeof *plan->scratch);
     return plan->outputs != NULL && plan->resolved != NULL && plan->given != NULL &&
            plan->forward != NULL && plan->backward != NULL && plan->alias != NULL &&
-           plan->boundary != NULL && plan->place != NULL && plan->grad_slot != NULL &&
-           plan->scratch != NULL;
+           plan->boundary != NULL && plan->place != NULL && plan->narrow != NULL &&
+           plan->grad_slot != NULL && plan->scratch != NULL;
 }
 
 mtf_status mtf_plan_new(const mtf_network *network, uint64_t freeze_version,
@@ -465,6 +466,7 @@ void mtf_plan_free(mtf_plan *plan)
     mtf_free(plan->alias);
     mtf_free(plan->boundary);
     mtf_free(plan->place);
+    mtf_free(plan->narrow);
     mtf_free(plan->grad_slot);
     mtf_free(plan->scratch);
     mtf_free(plan->saved.regions);

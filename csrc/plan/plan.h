@@ -81,7 +81,8 @@ typedef struct mtf_plan {
     mtf_tensor_id *alias;    /* (n_tensors) the tensor that is read in its stead */
     mtf_tensor_id *boundary; /* what the frozen prefix hands on: to steps above it, or as output */
     int32_t n_boundary;
-    mtf_place *place;   /* (n_tensors) */
+    mtf_place *place;      /* (n_tensors) */
+    unsigned char *narrow; /* (n_tensors) 1: a temporary that lies in bfloat16 */
     int32_t *scratch;   /* (n_tensors) region of the temporary arena of what is kept in bfloat16 */
     int32_t *grad_slot; /* (n_tensors) region of the gradient arena, -1: none */
     mtf_arena saved, halves, temporary, gradients; /* halves: of 16-bit elements */

@@ -52,6 +52,13 @@ static const mtf_real *locate_value(const mtf_plan *plan, const mtf_workspace *w
     return locate(plan, w, t, worker, first_row, caller);
 }
 
+/* A temporary that lies in bfloat16. */
+static uint16_t *locate_half(const mtf_plan *plan, const mtf_workspace *w, mtf_tensor_id t,
+                             mtf_real *worker)
+{
+    return (uint16_t *)(void *)(worker + w->temporary_starts[plan->place[t].slot]);
+}
+
 static void set_weights(mtf_op_call *call, const mtf_node *node, const mtf_network *network)
 {
     for (int i = 0; i < MTF_MAX_WEIGHTS; i++) {
@@ -116,6 +123,8 @@ static void run_step(const forward_context *c, const mtf_step *step, const mtf_s
             } else {
                 call.in[k] = part->inputs[t];
             }
+        } else if (plan->narrow[t]) {
+            call.in_half[k] = locate_half(plan, c->workspace, t, worker);
         } else {
             call.in[k] = locate_value(plan, c->workspace, c->view, t, worker, first[tensor->space],
                                       c->caller);
@@ -123,6 +132,10 @@ static void run_step(const forward_context *c, const mtf_step *step, const mtf_s
     }
     for (int o = 0; o < MTF_MAX_OUT; o++) {
         int64_t row = node->out[o] == MTF_NO_TENSOR ? 0 : first[node->shape.out[o].space];
+        if (node->out[o] != MTF_NO_TENSOR && plan->narrow[node->out[o]]) {
+            call.out_half[o] = locate_half(plan, c->workspace, node->out[o], worker);
+            continue;
+        }
         call.out[o] = locate(plan, c->workspace, node->out[o], worker, row, c->caller);
     }
     for (int a = 0; a < MTF_MAX_AUX; a++) {

@@ -198,3 +198,46 @@ def test_small_convolutions_are_computed_in_bf16_and_not_in_int8() -> None:
                 saved += panels * (4 * terms - 2 * (terms + terms % 2))
     assert saved > 0
     assert sizes[0] - sizes[1] == pytest.approx(saved, abs=64 * len(core.params()))
+
+
+@pytest.mark.parametrize("layer_type", ["basic", "bottleneck"])
+def test_what_lies_in_bf16_has_the_bits_of_what_lies_in_floats(layer_type: str) -> None:
+    """States that are asked for are kept as floats, others between convolutions in bf16."""
+    core = made(layer_type, embedding_size=32, hidden_sizes=[128, 128, 160])
+    batch = grid_batch(core, images([*SIZES, (66, 70)]))
+    states = [info.name for info in core.outputs() if info.name.startswith("hidden_states")]
+    pooled = core.forward(batch, ["pooled"], precision=1)[0]
+    kept = core.forward(batch, ["pooled", *states], precision=1)
+    np.testing.assert_array_equal(pooled, kept[0])
+    for name, state in zip(states, kept[1:], strict=True):
+        assert not (state.view(np.uint32) & 0xFFFF).any(), name  # rounded wherever it lies
+        given = {**batch, "inputs": {}, "features": {name: state}}
+        np.testing.assert_array_equal(core.forward(given, ["pooled"], precision=1)[0], pooled)
+    narrow, wide = (
+        core.plan(outputs, training=False, offsets=batch["offsets"], precision=1).worker_bytes
+        for outputs in (["pooled"], ["pooled", *states])
+    )
+    assert narrow > 0 and wide > 0
+    exact = core.plan(["pooled"], training=False, offsets=batch["offsets"], precision=0)
+    assert narrow < exact.worker_bytes
+
+
+def test_a_frozen_stage_in_bf16_hands_on_what_is_stored() -> None:
+    """Gradients of the last stage are the same, whether the lower ones are computed or given."""
+    core = made("bottleneck", embedding_size=32, hidden_sizes=[128, 128, 160])
+    units = [
+        unit.path.startswith(("backbone.stem", "backbone.stages[0]", "backbone.stages[1]"))
+        for unit in core.units()
+    ]
+    params = np.array([units[info.unit] or info.is_buffer for info in core.params()], np.uint8)
+    core.set_frozen(params, np.array(units, np.uint8))
+    batch = grid_batch(core, images(SIZES))
+    name = "hidden_states.2"
+    given = {**batch, "inputs": {}, "features": {name: core.forward(batch, [name], precision=1)[0]}}
+
+    def gradients(one: dict[str, Any]) -> list[bytes]:
+        core.train_gradients(one, [("classifier", LABELS, 1.0)], token_budget=4096, precision=1)
+        found = [core.gradient(index) for index in range(len(core.params()))]
+        return [values.tobytes() for values in found if values is not None]
+
+    assert gradients(batch) == gradients(given)
