@@ -63,6 +63,7 @@ set(_kernels
     ref/attention.c
     ref/bf16.c
     ref/column_affine.c
+    ref/copy_runs.c
     ref/column_statistics.c
     ref/dropout.c
     ref/elementary.c
@@ -183,7 +184,7 @@ set(_avx2
     rotary.c
     taps.c
 )
-set(_avx512 activation.c attention.c attention_bwd.c dropout.c elementary.c fill.c layernorm.c pack.c pack_reduced.c packed.c)
+set(_avx512 activation.c attention.c attention_bwd.c copy_runs.c dropout.c elementary.c fill.c layernorm.c pack.c pack_reduced.c packed.c)
 set(_avx512vnni fill.c packed_int8.c)
 set(_avx512bf16 fill.c packed_bf16.c)
 set(_amx affine_product.c fill.c packed_bf16.c packed_int8.c)

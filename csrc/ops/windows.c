@@ -101,19 +101,6 @@ static void gather_run(char *to, const char *pixels, int64_t first, int64_t widt
     }
 }
 
-/* Copies n bytes: short ones, as the runs of a few channels are, by moves of 16. */
-static inline void copy_run(char *to, const char *from, int64_t n)
-{
-    if (n < 16 || n > 128) {
-        memcpy(to, from, (size_t)n);
-        return;
-    }
-    for (int64_t i = 0; i + 16 < n; i += 16) {
-        memcpy(to + i, from + i, 16);
-    }
-    memcpy(to + n - 16, from + n - 16, 16);
-}
-
 /* Bytes k0 .. k1 - 1 of windows of pixels of `width` bytes, of which those before `begin` are left out, as
  * rows ld bytes apart. */
 static void gather(char *to, int64_t ld, const char *x, int64_t begin, int64_t width,
@@ -140,9 +127,7 @@ static void gather(char *to, int64_t ld, const char *x, int64_t begin, int64_t w
         if (whole && y >= 0 && y + w->kernel <= image.in_height && left >= 0 &&
             left + w->kernel <= image.in_width) {
             const char *from = x + (image.in_begin - begin + y * image.in_width + left) * width;
-            for (int64_t row = 0; row < w->kernel; row++) {
-                copy_run(to + row * run, from + row * image.in_width * width, run);
-            }
+            mtf_kernel->copy_runs(to, from, image.in_width * width, w->kernel, run);
             continue;
         }
         for (int64_t row = k0 / run; row * run < k1; row++) {
@@ -207,16 +192,27 @@ int64_t mtf_windows_has_runs(const mtf_windows *w, int64_t first, int64_t m, int
 int64_t mtf_windows_runs(uint16_t *to, const mtf_half_pixels *x, const mtf_windows *w,
                          int64_t first, int64_t m)
 {
-    const int64_t run = w->kernel * w->width * (int64_t)sizeof *to;
+    const int64_t width = w->width * (int64_t)sizeof *to;
+    const int64_t run = w->kernel * width;
     const mtf_image image = mtf_windows_image(w, mtf_span_find(w->span, w->out_space, first));
     const int64_t place = first - image.out_begin;
     const int64_t y = place / image.out_width;
     const int64_t last = (place + m - 1) / image.out_width - image.top + w->kernel;
+    const char *pixels = (const char *)x->x;
     char *at = (char *)to;
     for (int64_t row = y - image.top; row < last; row++) {
+        const int inside = row >= 0 && row < image.in_height;
+        const int64_t whole =
+            inside ? image.in_width - w->kernel + 1 : 0; /* runs without a border */
         for (int64_t column = 0; column < image.in_width; column++, at += run) {
-            gather_run(at, (const char *)x->x, x->begin, w->width * (int64_t)sizeof *to, w, &image,
-                       row, column - image.left, 0, run);
+            if (column == image.left && whole > 0) {
+                const int64_t pixel = image.in_begin - x->begin + row * image.in_width;
+                mtf_kernel->copy_runs(at, pixels + pixel * width, width, whole, run);
+                column += whole - 1;
+                at += (whole - 1) * run;
+                continue;
+            }
+            gather_run(at, pixels, x->begin, width, w, &image, row, column - image.left, 0, run);
         }
     }
     return place - y * image.out_width;
