@@ -148,6 +148,7 @@ set(_losses assignment.c boxes.c losses.c values.c)
 set(_heads features.c layers.c)
 set(_plan
     batch.c
+    blocks.c
     features.c
     forms.c
     grids.c

@@ -73,22 +73,6 @@ static void set_precision(const draft *d, const mtf_node *node, mtf_precision *p
     }
 }
 
-/* Weights of so many values are large beside what a processor keeps near a core. */
-#define LARGE_WEIGHT 2000000
-
-/* Whether a step has a product in reduced precision with a large weight. */
-static int step_streams(const draft *d, const mtf_node *node, const mtf_precision *precision)
-{
-    for (int i = 0; i < MTF_MAX_WEIGHTS; i++) {
-        if ((node->op->factors >> i & 1u) && node->weight[i] >= 0 &&
-            precision[i] != MTF_PRECISION_F32 &&
-            d->program->params[node->weight[i]].size >= LARGE_WEIGHT) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
 /* Whether a node runs if it is needed: there may be one for training and one for all else. */
 static int is_active(const draft *d, const mtf_node *node)
 {
@@ -235,7 +219,6 @@ static void list_forward(draft *d)
         mtf_step *step = &plan->forward[plan->n_forward++];
         *step = (mtf_step){.node = i, .in_prefix = prefix, .dropout_on = node_dropout_on(d, node)};
         set_precision(d, node, step->precision);
-        plan->streams |= step_streams(d, node, step->precision);
         plan->spaces |= 1u << node->shape.in[0].space | 1u << node->shape.out[0].space;
         for (int k = 0; k < MTF_MAX_IN; k++) {
             step->in[k] = node->in[k] == MTF_NO_TENSOR ? MTF_NO_TENSOR : plan->alias[node->in[k]];
@@ -247,6 +230,7 @@ static void list_forward(draft *d)
     for (size_t i = 0; i < plan->n_outputs; i++) {
         add_boundary(d, plan->resolved[i]);
     }
+    mtf_plan_mark_blocks(plan);
 }
 
 /* The lowest node that trains, or whose unit does, among those that tensor `t` depends on. */

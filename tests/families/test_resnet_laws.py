@@ -155,24 +155,30 @@ def test_so_many_pixels_count_as_a_token() -> None:
     assert kept(4096) == all_four == pytest.approx(4 * one, rel=0.02)
 
 
-def test_long_images_run_a_few_at_a_time() -> None:
-    """Eight large images on one worker take the memory of two, and have the bits of each alone."""
-    core = made()
-    pictures = images([(130, 128)] * 8)
+@pytest.mark.parametrize("precision", [0, 1])
+def test_long_images_run_a_few_at_a_time(precision: int) -> None:
+    """Of eight large images on one worker the large grids are made one at a time, the small ones of
+    all together; each has the bits that it has alone.
+    """
+    core = made("bottleneck", embedding_size=32, hidden_sizes=[64, 96, 128])
+    pictures = images([(230, 228), (131, 400), (310, 200), (193, 190)] * 2)
     before, names = threads.get_threads(), ["hidden_states.1", "pooled"]
     try:
         threads.set_threads(1)
-        whole = core.forward(grid_batch(core, pictures), names)
-        offsets = [grid_batch(core, some)["offsets"] for some in (pictures[:2], pictures)]
-        memory = [core.plan(names, training=False, offsets=one).worker_bytes for one in offsets]
+        whole = core.forward(grid_batch(core, pictures), names, precision=precision)
+        offsets = [grid_batch(core, some)["offsets"] for some in (pictures[:4], pictures)]
+        four, eight = (
+            core.plan(["pooled"], training=False, offsets=one, precision=precision).worker_bytes
+            for one in offsets
+        )
+        alone = [
+            core.forward(grid_batch(core, [one]), names, precision=precision) for one in pictures
+        ]
     finally:
         threads.set_threads(before)
-    assert memory[1] == memory[0]
-    for number, picture in enumerate(pictures):
-        alone = core.forward(grid_batch(core, [picture]), names)
-        rows = len(alone[0])
-        np.testing.assert_array_equal(alone[0], whole[0][number * rows : (number + 1) * rows])
-        np.testing.assert_array_equal(alone[1][0], whole[1][number])
+    assert four < eight < 1.5 * four
+    np.testing.assert_array_equal(np.concatenate([states for states, _ in alone]), whole[0])
+    np.testing.assert_array_equal(np.concatenate([pooled for _, pooled in alone]), whole[1])
 
 
 def test_small_convolutions_are_computed_in_bf16_and_not_in_int8() -> None:
