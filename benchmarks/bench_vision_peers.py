@@ -1,4 +1,6 @@
-"""ResNet-50, ViT-B/16, ViT-S/16, VGG-16 against every engine: inference, steps, memory of one.
+"""ResNet-50, ViT-B/16, ViT-S/16, VGG-16 against every engine: inference, steps, memory; DETR.
+
+SPDX-License-Identifier: Apache-2.0
 
 Random weights, pictures of 224 pixels, batches of 1 and 8. Inference in fp32 and bf16 against
 OpenVINO, ONNX Runtime, PyTorch eager (convolutions in channels_last) and `torch.compile` with
@@ -6,10 +8,10 @@ inductor's freezing; steps (AdamW, norms by stored statistics) against PyTorch e
 model, the upper part and the head training, and with what the frozen part gives stored; memory is
 the peak of a process that takes full steps of ResNet-50. Of VGG-16 there is inference alone. DETR
 over ResNet-50 takes steps of one picture of 800 x 800 pixels in fp32, its residual network frozen:
-PyTorch computes that in every step, mtfreeze once. Every side runs in a process of its own,
-timed alternately (A B A B), after a round that is not counted; vectors are compared first. Engines
-have one stream of all threads. Where other work runs on the machine, `--clock cpu --threads 1`.
-Prints markdown.
+PyTorch computes that in every step, mtfreeze in every step or once. Every side runs in a process of
+its own, timed alternately (A B A B), after a round that is not counted; vectors, or the losses of
+DETR, are compared first. Engines have one stream of all threads. Where other work runs on the
+machine, `--clock cpu --threads 1`. Prints markdown.
 
     python benchmarks/bench_vision_peers.py [--threads 2] [--repeats 5] [--clock wall|cpu]
         [--models resnet-50 vit-b vit-s vgg-16] [--precision fp32 bf16] [--batches 1 8]
@@ -17,8 +19,6 @@ Prints markdown.
         [--peers openvino onnxruntime torch compiled] [--tiny]
 
 `--tiny` takes small models: does everything run? Its figures are not to be quoted.
-
-SPDX-License-Identifier: Apache-2.0
 """
 
 from __future__ import annotations
