@@ -133,7 +133,8 @@ $(STAMP)-weights: $(STAMP)-venv
 # need besides comes with `parity` and the package.
 $(STAMP)-parity-vision: $(STAMP)-parity
 	$(PY) tools/requirements.py parity-vision > $(VENV)/parity-vision-requirements.txt
-	$(PIP) install -q --no-deps --upgrade --target $(VENV)/parity-vision \
+	rm -rf $(VENV)/parity-vision
+	$(PIP) install -q --no-deps --target $(VENV)/parity-vision \
 	    -r $(VENV)/parity-vision-requirements.txt
 	@touch $@
 

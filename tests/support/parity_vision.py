@@ -36,7 +36,7 @@ class _BeforeTorchvision(MetaPathFinder):
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         if name == "torchvision" and not _kept:
             spec = PathFinder.find_spec(name)
-            if spec is not None and spec.origin is not None:
+            if spec and spec.origin and PathFinder.find_spec("torch"):
                 _kept.append(_operators(Path(spec.origin).parent))
         return None
 
