@@ -28,7 +28,7 @@ VGG's pools are always too near for float32 to say which is larger."""
 
 NETS = dict.fromkeys(("resnet18", "resnet34", "resnet50", "mobilenet_v2"), EVERY)
 NETS |= {"vit_b_16": [224]}
-LARGE_MAPS = {**NETS, "resnet101": EVERY, "vgg16": [97, 224]}
+LARGE_MAPS = {**NETS, "resnet18": [*EVERY, 384], "resnet101": EVERY, "vgg16": [97, 224]}
 LARGE = {**NETS, "vgg16_bn narrow": [97]}
 STEPS = {"vit": (64, 1e-3, 1e-4)}
 LONG_STEPS = {
