@@ -17,7 +17,7 @@ enum { CONV_WEIGHT, CONV_BIAS, CONV_NORM_WEIGHT, CONV_NORM_BIAS, CONV_MEAN, CONV
 /* Values of a buffer of gathered windows, and the fewest and most rows of it: half of a second-level
  * cache where that leaves enough rows to use a weight that was fetched. */
 #define CONV_GATHERED   131072
-#define CONV_LEAST_ROWS 60
+#define CONV_LEAST_ROWS 120
 #define CONV_MOST_ROWS  240
 
 /* Rows of a piece whose rows have `width` values. */
