@@ -20,6 +20,7 @@ from ..errors import DataError
 from .compare import check_comparison, job_arguments
 from .echo import echo, echo_json, note
 from .guard import INTERRUPTED
+from .modes import mode_of
 from .once import OnceCommand
 from .options import common_options, json_option
 from .overwriting import check_new_in, force_option
@@ -85,7 +86,7 @@ def _say_sizes(model: MultiTaskModel, tasks: dict[str, Task]) -> None:
 @click.option("--data", "folder", metavar="FOLDER", help="Where recipe.yaml and the data lie.")
 @click.option("--output", default="outputs", metavar="FOLDER", help="Where what is made goes.")
 @force_option
-@click.option("--mode", "modes", multiple=True, metavar="SELECTOR", help="Only these modes.")
+@click.option("--mode", "named", multiple=True, metavar="A,!B", help="Only these modes.")
 @click.option("--seeds", type=int, default=1, show_default=True, metavar="N", help="How many.")
 @click.option("--set", "settings", multiple=True, metavar="a.b=c", help="Change the recipe.")
 @json_option
@@ -95,7 +96,7 @@ def demo(
     folder: str | None,
     output: str,
     force: bool,
-    modes: tuple[str, ...],
+    named: tuple[str, ...],
     seeds: int,
     settings: tuple[str, ...],
     as_json: bool,
@@ -119,7 +120,8 @@ def demo(
     if images:
         config.model["name"] = str(write_random_resnet(out / "pretrained"))
     model = build_model(config)
-    chosen = list(modes) or config.modes
+    modes = [mode_of(one) for one in named]
+    chosen = modes or config.modes
     for mode in modes:
         model.select(mode)  # a mode that matches nothing ends here, before the data is read
     if images:

@@ -127,7 +127,7 @@ def pretrained(place: Path, into: Path, digits: Digits) -> MultiTaskModel | None
     config.model["name"] = str(into)
     model = build_model(config)
     tasks = digit_tasks(config, digits, TRAINED)
-    n_values = sum(view.size for view in model.parameters().values())
+    n_values = model.summary().n_values
     note(f"model: a narrow ResNet, {in_values(n_values)} parameters, from random weights")
     began = time.perf_counter()
     run = fit(model, tasks, **scenario_arguments(config.training))

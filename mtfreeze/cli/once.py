@@ -36,6 +36,6 @@ def _takes_one(option: click.Option) -> bool:
 
 
 _INSTEAD = {
-    "--mode": " (--freeze takes several parts, and mtfreeze compare several modes)",
+    "--mode": " (one mode may have several parts: A,!B; mtfreeze compare takes several modes)",
 }
 """What else a second one may have been meant for."""

@@ -17,6 +17,7 @@ import click
 
 from ..errors import ConfigError
 from ..runtime.precision import PRECISIONS, TRAINING_PRECISIONS, check_precision
+from .modes import mode_of
 
 if TYPE_CHECKING:
     from .job import Config
@@ -129,7 +130,7 @@ class JobOptions:
         if self.freeze_precision is not None:
             precision = check_precision(self.freeze_precision, name="--freeze-precision")
         if self.mode is not None:
-            return Freezing(self.mode, precision=precision)
+            return Freezing(mode_of(self.mode), precision=precision)
         if self.freeze or self.train:
             lists = (list(self.freeze) or None, list(self.train) or None)
             return Freezing("backbone", *lists, precision)
@@ -188,7 +189,9 @@ def job_options(command: Callable[..., T]) -> Callable[..., T]:
         click.option(
             "--set", "settings", multiple=True, metavar="a.b=c", help="Change one key of the job."
         ),
-        click.option("--mode", metavar="SELECTOR", help="What is FROZEN; everything else trains."),
+        click.option(
+            "--mode", metavar="A,!B", help="What is FROZEN, parts behind commas; the rest trains."
+        ),
         click.option("--freeze", multiple=True, metavar="SELECTOR", help="Freeze this."),
         click.option(
             "--train", multiple=True, metavar="SELECTOR", help="Train this, freeze the rest."

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..closest import counted
 from ..data.content import how_drawn
-from ..data.drawn_rows import drawn_rows
+from ..data.examples import split_rows
 from ..errors import DataError
 from ..heads.registry import measure_named
 from ..heads.task import Task
@@ -56,15 +56,13 @@ def held_out(tasks: Mapping[str, Task], seed: int) -> tuple[dict[str, Task], lis
         found[name] = task
         if task.train is None or task.eval is not None or len(task.train) < 2:
             continue
-        share = 1 - _HELD_OUT
-        train, kept = task.train.split(share, seed)
+        train, kept, chosen = split_rows(task.train, 1 - _HELD_OUT, seed)
         found[name] = copy.copy(task)
         found[name].train, found[name].eval = train, kept
         loss = task.loss
-        if isinstance(loss, Distillation) and loss.has_logits:
-            chosen = drawn_rows(task.train, len(train), share, seed, stratify=True)  # as split does
-            if len(loss.teacher) == len(chosen):  # else it is refused, for what was given
-                found[name].loss = replace(loss, teacher=loss.teacher[chosen])
+        taught = loss if isinstance(loss, Distillation) and loss.has_logits else None
+        if taught and len(taught.teacher) == len(chosen):  # else it is refused, for what was given
+            found[name].loss = replace(taught, teacher=taught.teacher[chosen])
         notes.append(
             f"{name}: no evaluation rows, so {len(kept):,} of its {len(task.train):,} training "
             f"rows, drawn {how_drawn(task.train)}, are held out to judge by and do not train; "

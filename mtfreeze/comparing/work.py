@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
+from ..pictures.words import metric_words
 from ..printable import printable
 from ..runtime.progress import Reporter
 from .comparison_folder import ComparisonFolder, described
@@ -173,6 +174,8 @@ def _line(job: Job, run: ScenarioRun) -> str:
         what += f", step {job.stop}"
     if run.error is not None:
         return f"{what}: FAILED: {printable(run.error)}"
-    scores = ", ".join(f"{name} {one.primary} {one.value:.3f}" for name, one in run.tasks.items())
+    scores = ", ".join(
+        f"{name} {metric_words(one.primary)} {one.value:.3f}" for name, one in run.tasks.items()
+    )
     seconds = run.seconds + run.prefix_seconds
     return f"{what}: {scores}" + (f"; {seconds:.1f} s" if run.parameters_trained else "")

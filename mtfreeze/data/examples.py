@@ -42,7 +42,7 @@ from .unused import Unused
 if TYPE_CHECKING:
     from .origin import Origin
 
-__all__ = ["Examples", "Rows", "as_examples", "read_anew"]
+__all__ = ["Examples", "Rows", "as_examples", "read_anew", "split_rows"]
 
 
 class Examples(Sequence[Example]):
@@ -318,24 +318,7 @@ class Examples(Sequence[Example]):
         (Examples(8 texts, name='data, first 80 %', labels: 0 4, 1 4),
          Examples(2 texts, name='data, other 20 %', labels: 0 1, 1 1))
         """
-        share = as_number(fraction)
-        if share is None:
-            raise TypeError(f"fraction must be a number between 0 and 1; found {typed(fraction)}")
-        if not 0.0 < share < 1.0:
-            raise ConfigError(f"fraction must be between 0 and 1, both excluded; found {share}")
-        fraction, seed = share, check_seed("seed", seed)
-        stratify = check_flag("stratify", stratify)
-        n_first = round(fraction * len(self))
-        if not 0 < n_first < len(self):
-            raise DataError(
-                f"{self.name} has {len(self)} rows: a part of {fraction} would hold {n_first}; "
-                "use more rows or another fraction"
-            )
-        chosen = drawn_rows(self._rows, n_first, fraction, seed, stratify=stratify)
-        parts = self.select(np.flatnonzero(chosen)), self.select(np.flatnonzero(~chosen))
-        for part, which, of_all in zip(parts, ("first", "other"), (share, 1 - share), strict=True):
-            part.name = cut(f"{self.name}, {which} {100 * of_all:.3g} %")
-        return parts
+        return split_rows(self, fraction, seed, stratify)[:2]
 
     def drawn(self, n_rows: int, seed: int = 0) -> NDArray[np.int64]:
         """Return the numbers of rows drawn with their labels in proportion, in order.
@@ -387,6 +370,35 @@ def read_anew(examples: Examples, read: Callable[[Example], Example]) -> Example
 
 Rows = Examples | Iterable[object]
 """`Examples`, or plain rows as `Examples.from_rows` takes them."""
+
+
+def split_rows(
+    whole: Examples, fraction: float, seed: int, stratify: bool = True
+) -> tuple[Examples, Examples, NDArray[np.bool_]]:
+    """Return the parts of `Examples.split`, and which rows are in the first, (n,) bool.
+
+    Raises
+    ------
+    TypeError, ConfigError, DataError
+        As `Examples.split` does.
+    """
+    share = as_number(fraction)
+    if share is None:
+        raise TypeError(f"fraction must be a number between 0 and 1; found {typed(fraction)}")
+    if not 0.0 < share < 1.0:
+        raise ConfigError(f"fraction must be between 0 and 1, both excluded; found {share}")
+    seed, stratify = check_seed("seed", seed), check_flag("stratify", stratify)
+    n_first = round(share * len(whole))
+    if not 0 < n_first < len(whole):
+        raise DataError(
+            f"{whole.name} has {len(whole)} rows: a part of {share} would hold {n_first}; "
+            "use more rows or another fraction"
+        )
+    chosen = drawn_rows(whole, n_first, share, seed, stratify=stratify)
+    first, other = whole.select(np.flatnonzero(chosen)), whole.select(np.flatnonzero(~chosen))
+    first.name = cut(f"{whole.name}, first {100 * share:.3g} %")
+    other.name = cut(f"{whole.name}, other {100 * (1 - share):.3g} %")
+    return first, other, chosen
 
 
 def as_examples(data: Rows, name: str) -> Examples:

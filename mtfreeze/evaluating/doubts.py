@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from ..heads.kind import HeadSpec
+from ..heads.registry import metric_words
 from ..heads.row_spaces import Targets
 
 __all__ = ["BASELINE", "Doubt", "below_baseline", "doubt", "lines", "value_doubts"]
@@ -109,7 +110,11 @@ def value_doubts(
     if train is None:
         return []
     base = spec.measure.figures(spec.baseline(train, gold)).get(metric)  # None: not of sums
-    return [] if base is None or value > base else [below_baseline(task, metric, value, base)]
+    return (
+        []
+        if base is None or value > base
+        else [below_baseline(task, metric_words(metric), value, base)]
+    )
 
 
 def below_baseline(task: str, metric: str, value: float, base: float, where: str = "") -> Doubt:

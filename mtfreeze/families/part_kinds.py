@@ -2,8 +2,8 @@
 """What a parameter is for, in one or two words, read from its key: a column of the pictures.
 
 A family names its own parameters. A parameter that has no name is called by the last part of its
-key, so that nothing is left out. All biases of a unit are one kind, because they are usually frozen
-or trained together.
+key that is no number, so that nothing is left out. All biases of a unit are one kind, because they
+are usually frozen or trained together.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ def part_kind(family: Family, key: str) -> str:
     ['query', 'scale']
     >>> [part_kind(bert, key) for key in ("ner.weight", "ner.hidden.0.weight", "ner.bias")]
     ['weights', 'hidden layers', 'biases']
+    >>> part_kind(FAMILIES["detr"], "shapes.boxes.2.weight")
+    'boxes'
     """
     if key.endswith(".bias"):
         return "biases"
@@ -41,4 +43,5 @@ def part_kind(family: Family, key: str) -> str:
         return "hidden layers"
     if "." not in part:  # of a head: its name alone
         return "weights"
-    return part.rpartition(".")[2].replace("_", " ")
+    named = [word for word in part.split(".") if not word.isdigit()]
+    return named[-1].replace("_", " ")

@@ -74,6 +74,25 @@ _ARGS = ("img_size", "num_classes", "in_chans", "global_pool", "fc_norm")
 
 
 @dataclass(frozen=True)
+class TimmHead:
+    """A classifier of timm that reads something else than that of transformers.
+
+    Attributes
+    ----------
+    config : dict
+        Its keys of ``config.json``: labels, and the class of transformers that has its layer.
+    pooling : str
+        What it reads: ``"cls"`` or ``"mean"``.
+    logits : str
+        Its layer, by the plain name of its tensors.
+    """
+
+    config: dict[str, Any]
+    pooling: str
+    logits: str
+
+
+@dataclass(frozen=True)
 class TimmModel:
     """What a configuration of timm says, in the form of transformers.
 
@@ -85,11 +104,15 @@ class TimmModel:
         As in ``preprocessor_config.json``.
     pooling : str
         How its rows become one; ``""``: as the family has it.
+    head : TimmHead or None
+        Its classifier where that of transformers is another; `config` says nothing of it then, or
+        a folder of transformers would promise the wrong one.
     """
 
     config: dict[str, Any]
     processor: dict[str, Any]
     pooling: str = ""
+    head: TimmHead | None = None
 
 
 def is_timm(config: Mapping[str, Any]) -> bool:
@@ -145,10 +168,17 @@ def read_timm(config: Mapping[str, Any], shapes: Shapes, where: str) -> TimmMode
         found = _vit(shapes, heads, prepared, args, _global_pool(config, args), where)
     else:
         raise ConfigError(_unknown(name, where))
-    means = found["model_type"] in _OF_TOKENS and _global_pool(config, args) == "avg"
-    labels = {} if means else _labels(config, prepared, found)
-    pooling = "mean" if means else ""
-    return TimmModel({**found, **labels}, timm_processor(prepared, where), pooling)
+    labels, processor = _labels(config, prepared, found), timm_processor(prepared, where)
+    theirs = _READ.get(found["model_type"])
+    if theirs is None:
+        return TimmModel({**found, **labels}, processor)
+    means = _global_pool(config, args) == "avg"
+    read = "mean" if means else "cls"
+    if read == theirs:
+        return TimmModel({**found, **labels}, processor)
+    logits = "classifier" if found["model_type"] == "vit" else "head"
+    head = TimmHead(labels, read, logits) if labels else None
+    return TimmModel(found, processor, "mean" if means else "", head)
 
 
 def _unknown(name: str, where: str) -> str:
@@ -341,8 +371,9 @@ def _image_size(
     return [side * patch, side * patch]
 
 
-_OF_TOKENS = ("vit", "dinov2", "dinov2_with_registers")
-"""What is pooled by a token in transformers, so that their head classes do not fit means."""
+_READ = {"vit": "cls", "dinov2": "cls+mean", "dinov2_with_registers": "cls+mean"}
+"""What a classifier of transformers reads, where that of timm reads the class token or the mean of
+the patches, as ``global_pool`` says."""
 
 _CLASSES = {
     "resnet": "ResNetForImageClassification",
@@ -351,9 +382,10 @@ _CLASSES = {
     "vit_fc_norm": "ViTForImageClassification",
     "mobilenet_v2": "MobileNetV2ForImageClassification",
     "deit": "DeiTForImageClassificationWithTeacher",
+    "dinov2": "Dinov2ForImageClassification",
+    "dinov2_with_registers": "Dinov2WithRegistersForImageClassification",
 }
-"""What a model with a head is called. Over DINOv2's layers a head of timm reads the class token
-alone, where that of transformers reads the mean of the patches as well: there is no class of it."""
+"""What a model with a head is called."""
 
 
 _MOST_CLASSES = 1_000_000
@@ -366,7 +398,7 @@ def _labels(
     """Return the labels of its head, with the names that timm has for them, and its class."""
     n = as_integer(config.get("num_classes", prepared.get("num_classes"))) or 0
     names = config.get("label_names", prepared.get("label_names", prepared.get("labels")))
-    if not 1 <= n <= _MOST_CLASSES or found["model_type"] not in _CLASSES:
+    if not 1 <= n <= _MOST_CLASSES:
         return {}
     if not isinstance(names, list) or len(names) != n:
         names = [f"LABEL_{i}" for i in range(n)]

@@ -25,7 +25,8 @@ _TOP = {
 
 _OF_VIT_TOP = {"head": "classifier", "heads.head": "classifier"}
 _OF_DEIT_TOP = {"head": "cls_classifier", "head_dist": "distillation_classifier"}
-"""Heads, where transformers has the same. Over DINOv2 they read something else."""
+"""Heads, where transformers has the same. Over DINOv2 they read something else, and keep their
+names."""
 
 _TOKENS = {
     "cls_token": "embeddings.cls_token",

@@ -20,7 +20,8 @@ class UnitState:
     path : str
         E.g. ``"backbone.layers[2]"``, or the head's name.
     n_values, n_frozen : int
-        Values of its parameters, and how many of them are frozen.
+        Values of its parameters, and how many of them are frozen. Statistics of batch norms are no
+        parameters: they have no gradient, so nothing trains them.
     is_head : bool
     empty_frozen : bool
         Of a unit without parameters: whether it is frozen.
@@ -52,19 +53,18 @@ class UnitState:
 
 def unit_states(model: Freezable, state: FreezeState | None = None) -> list[UnitState]:
     """Return the units as they are, or as they would be in `state`; the model is left alone."""
-    units = model._core.units()
+    units, infos = model._core.units(), model._core.params()
     if state is None:
-        whole, n_frozen = [one.frozen for one in units], [one.n_values_frozen for one in units]
+        frozen, whole = [one.frozen for one in infos], [one.frozen for one in units]
     else:
         params, flags = masks(model, state)
-        whole, n_frozen = flags.astype(bool).tolist(), [0] * len(units)
-        infos = model._core.params()
-        for unit, info, frozen in zip(model.index.unit_of, infos, params, strict=True):
-            if frozen and (
-                whole[unit] or not info.is_buffer
-            ):  # statistics say nothing by themselves
-                n_frozen[unit] += info.size
+        frozen, whole = params.astype(bool).tolist(), flags.astype(bool).tolist()
+    n_values, n_frozen = [0] * len(units), [0] * len(units)
+    for info, still in zip(infos, frozen, strict=True):
+        if not info.is_buffer:
+            n_values[info.unit] += info.size
+            n_frozen[info.unit] += info.size if still else 0
     return [
-        UnitState(one.path, one.n_values, n, one.is_head, not one.n_values and frozen)
-        for one, n, frozen in zip(units, n_frozen, whole, strict=True)
+        UnitState(unit.path, size, n, unit.is_head, not size and still)
+        for unit, size, n, still in zip(units, n_values, n_frozen, whole, strict=True)
     ]

@@ -24,7 +24,7 @@ from ..images.augmentations import Augment
 from ..inputs.row_encoding import PLAIN, RowEncoding
 from ..losses.described import DescribedLoss
 from ..losses.own import LossFunction, loss_name
-from ..metrics.own import MetricFunction
+from ..metrics.own import MetricFunction, own_name
 from ..quoting import quoted
 from .classes import Classification
 from .extra_metrics import NAMED, check_metrics
@@ -156,6 +156,13 @@ class Task:
         own = tuple(one.name for one in self.metrics)
         known = dict.fromkeys(one for m in MEASURES.values() for one in m.choices)
         if metric is not None:
+            if callable(metric):
+                name = own_name(metric)
+                raise TypeError(
+                    f"metric must be the name of a metric; found {typed(metric)}; give the "
+                    f"function to metrics, and its name here: metrics=[{name}], "
+                    f"metric={quoted(name)}"
+                )
             check_choice("metric", metric, tuple(dict.fromkeys((*known, *own, *NAMED))))
             if metric in NAMED and metric not in own:
                 self.metrics += (NAMED[metric],)

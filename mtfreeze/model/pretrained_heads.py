@@ -45,7 +45,7 @@ from .language_folders import language_class, language_head
 from .loading import read_own_file, read_saved_heads
 from .named_tensors import named_tensors
 from .problem_types import core_kind, problem_of, sequence_kind
-from .timm_folders import read_config
+from .timm_folders import read_config, read_usual
 
 if TYPE_CHECKING:
     import os
@@ -190,7 +190,8 @@ def _hugging_face_head(
 ) -> tuple[list[HeadSpec], dict[str, TensorEntry]]:
     """Describe the head of a checkpoint of transformers in our terms, the best form last."""
     where = str(folder / "config.json")
-    config = read_config(folder)
+    usual = read_usual(folder)
+    config = usual.config if usual.head is None else {**usual.config, **usual.head.config}
     language = language_class(config)
     if language is not None:
         tensors = _named(folder, language.name, model.index.family)
@@ -201,6 +202,8 @@ def _hugging_face_head(
         boxes, own = detection_head(model, config, tensors, folder, spec)
         return [boxes], own
     kind, layout = _find_layout(config, where, spec)
+    if usual.head is not None:
+        layout = replace(layout, logits=usual.head.logits, pooling=usual.head.pooling)
     family = FAMILIES.get(config["model_type"])
     found = _named(folder, kind, family)
     stems = family.backbone_stems if family else ()

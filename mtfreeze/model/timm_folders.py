@@ -18,7 +18,7 @@ from ..files.tensor_files import find_tensors
 from ..quoting import quoted
 from .named_tensors import named_tensors
 
-__all__ = ["read_config", "usual_form"]
+__all__ = ["read_config", "read_usual", "usual_form"]
 
 
 def usual_form(config: Mapping[str, Any], folder: Path, where: str) -> TimmModel:
@@ -57,7 +57,12 @@ def usual_form(config: Mapping[str, Any], folder: Path, where: str) -> TimmModel
     return found
 
 
+def read_usual(folder: Path) -> TimmModel:
+    """Read ``config.json`` of a folder, see `usual_form`."""
+    file = folder / "config.json"
+    return usual_form(read_object(file), folder, str(file))
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """Read ``config.json`` of a folder in the form of transformers; raises as `usual_form`."""
-    file = folder / "config.json"
-    return usual_form(read_object(file), folder, str(file)).config
+    return read_usual(folder).config

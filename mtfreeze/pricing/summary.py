@@ -99,7 +99,7 @@ class Summary:
     work : float
         FLOPs of a step as a share of training everything, 0 to 1.
     parts : tuple of PartRow
-        The same parameters by kind, unit by unit.
+        The same parameters by kind, unit by unit, with the statistics of batch norms as a kind.
     step : str
         The micro-batch, in words.
     pinned : tuple of str
@@ -243,7 +243,11 @@ def summarize(model: ModelState) -> Summary:
 
 
 def _parts(model: ModelState) -> tuple[PartRow, ...]:
-    """Add up the parameters of each kind in each unit; kinds keep the order of the core."""
+    """Add up the parameters of each kind in each unit; kinds keep the order of the core.
+
+    Statistics of batch norms are a kind here, since they stand or move like parameters; in the sums
+    of units they are none.
+    """
     paths = model.index.unit_paths
     sums: dict[tuple[int, str], list[int]] = {}
     for info in model._core.params():

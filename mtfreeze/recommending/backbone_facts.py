@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..closest import counted
 from ..features.keys import output_info
+from ..freezing.unit_states import unit_states
 from ..model.prompts import PROMPTS_FILE
 from ..quantities import in_values
 
@@ -107,18 +108,14 @@ def backbone_facts(model: MultiTaskModel) -> BackboneFacts:
     else:
         kind, why = "unknown", "its folder has no sentence-transformers files"
     widths = [output_info(model, f"hidden_states.{k + 1}").width for k in range(index.n_layers)]
-    n_values = sum(
-        view.size
-        for key, view in model.parameters().items()
-        if index.in_body[index.unit_of[index.key_index[key]]]
-    )
+    n_values = sum(unit.n_values for unit in unit_states(model) if unit.in_body)
     return BackboneFacts(
         name=model.name.rstrip("/").rpartition("/")[2] or model.name,
         kind=kind,
         why=why,
         n_layers=index.n_layers,
         width=widths[-1],
-        n_values=int(n_values),
+        n_values=n_values,
         pooling=model.pooling,
         normalize=model.normalize,
         layers=index.layers.word,

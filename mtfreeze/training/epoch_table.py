@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from ..evaluating.scoring import Scoring
 from ..heads.measure import LOSS
+from ..heads.registry import metric_words
 from ..printable import printable
 from ..quoting import cut
 from .trainer_state import TrainerState
@@ -54,7 +55,8 @@ class EpochTable:
         self._keys = [scoring.metric_names[name][short] for name, short in dict.fromkeys(shown)]
         self._names = ["epoch", "step", "train loss"]
         self._names += [
-            f"{cut(printable(name), _LONGEST)} {short}" for name, short in dict.fromkeys(shown)
+            f"{cut(printable(name), _LONGEST)} {metric_words(short)}"
+            for name, short in dict.fromkeys(shown)
         ]
         self._names.append("seconds")
 

@@ -161,12 +161,16 @@ def _phase_results(
 
 
 def _parameters_trained(model: MultiTaskModel, phases: Sequence[PhasePlan]) -> int:
-    """Return how many values train in at least one of these phases."""
+    """Return how many values have gradients in at least one of these phases."""
     if not phases:
         return 0
     always = np.all([masks(model, phase.freeze)[0] for phase in phases], axis=0)
-    sizes = (info.size for info in model._core.params())
-    return sum(size for size, still in zip(sizes, always, strict=True) if not still)
+    infos = model._core.params()
+    return sum(
+        info.size
+        for info, still in zip(infos, always, strict=True)
+        if not (still or info.is_buffer)
+    )
 
 
 def _whole_report(

@@ -265,3 +265,19 @@ MTF_TEST(windows_that_cannot_be_are_refused)
     CHECK(mtf_program_finish(p, &err) == MTF_ERR_CONFIG);
     mtf_program_free(p);
 }
+
+MTF_TEST(a_thirteenth_row_space_is_refused)
+{
+    for (int n = 11; n <= 12; n++) { /* beside "sequences", which every program has */
+        mtf_error err = {0};
+        mtf_program *p = mtf_program_new();
+        for (int i = 0; i < n; i++) {
+            char name[16];
+            (void)snprintf(name, sizeof name, "grid %d", i);
+            (void)mtf_program_grid(p, name, 9);
+        }
+        CHECK(mtf_program_finish(p, &err) == (n < 12 ? MTF_OK : MTF_ERR_CONFIG));
+        CHECK_TEXT(err.text, n < 12 ? "" : "a program has at most 12 row spaces");
+        mtf_program_free(p);
+    }
+}

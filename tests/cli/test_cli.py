@@ -66,6 +66,7 @@ def test_train_prints_freezing_first_and_metrics(command: Command, job: Path) ->
     [
         (["--mode", "none"], "frozen: nothing | trained: backbone, classifier, ner_head ("),
         (["--mode", "backbone[:2]"], "frozen: backbone[:2] ("),
+        (["--mode", "backbone, !layers[2]"], "frozen: backbone[:2] ("),
         (["--freeze", "embeddings"], "frozen: backbone.embeddings ("),
         (["--train", "heads"], "frozen: backbone ("),
         (["--freeze", "!heads"], "frozen: backbone ("),

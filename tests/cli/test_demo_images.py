@@ -81,13 +81,13 @@ def test_it_ends_with_table_pictures_and_advice(
     pytest.importorskip("matplotlib")
     out_folder = tmp_path / "outputs"
     given = ("demo", "--images", "--data", place, "--output", out_folder)
-    code, out, err = command(*given, "--mode", "backbone", "--mode", "backbone[:2]")
+    code, out, err = command(*given, "--mode", "backbone", "--mode", "backbone,!stages[2]")
     assert code == 0
     assert "pre-trained on the digits 0 1 2 3 4" in err
     assert "new_digit: 40 images to train on, 80 to evaluate on, 5 labels" in err
     with (out_folder / "comparison.csv").open(newline="", encoding="utf-8") as file:
         rows = {row["scenario"]: row for row in csv.DictReader(file)}
-    assert list(rows) == ["majority", "start", "backbone", "backbone[:2]"]
+    assert list(rows) == ["majority", "start", "backbone", "backbone + !stages[2]"]
     trained = [int(float(rows[name]["parameters_trained"])) for name in list(rows)[1:]]
     assert trained[0] == trained[1] == 97 * 5 < trained[2]
     for picture in ("modes.png", "comparison.png"):

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from mtfreeze import freeze_control
 from mtfreeze.cli.app import cli
-from mtfreeze.cli.compare import mode_of, modes_of
 from mtfreeze.cli.job import load_config, parse_config
 from mtfreeze.cli.job_yaml import parse_yaml
+from mtfreeze.cli.modes import mode_of, modes_of
 from mtfreeze.cli.once import OnceCommand
 from mtfreeze.errors import ConfigError
 
@@ -75,7 +75,7 @@ def test_refused_before_anything_is_read(command: Command, words: tuple[str, ...
 def test_a_second_mode_says_what_takes_several(command: Command) -> None:
     code, _, err = command("--mode", "a", "--mode", "b", entry=freeze_control.main)
     assert code == 2
-    assert "--freeze takes several parts, and mtfreeze compare several modes" in err
+    assert "one mode may have several parts: A,!B; mtfreeze compare takes several modes" in err
 
 
 JOB = """

@@ -55,6 +55,17 @@ def test_a_layer_that_trains_in_part_is_above_the_prefix() -> None:
     units = [not unit.is_head and not unit.path.endswith("layers[1]") for unit in model.units()]
     model.set_frozen(np.array(frozen, np.uint8), np.array(units, np.uint8))
     assert model.prefix(["classifier"], True) == ["hidden_states.1"]
+    offsets = {"tokens": np.array([0, 4, 8], np.int64)}
+    in_part = model.plan(["classifier"], training=True, offsets=offsets)
+    lower = [
+        bit and not info.key.startswith("backbone.encoder.layer.1")
+        for bit, info in zip(frozen, infos, strict=True)
+    ]
+    model.set_frozen(np.array(lower, np.uint8), np.array(units, np.uint8))
+    trained = model.plan(["classifier"], training=True, offsets=offsets)
+    # Only what is computed once a text is the prefix's work: frozen parts of a layer that trains
+    # run with every step, from the highest output below it.
+    assert 0 < in_part.prefix_flops == trained.prefix_flops < in_part.forward_flops
 
 
 def test_numbers_of_numpy_configure_as_those_of_python() -> None:

@@ -248,3 +248,9 @@ def test_heads_of_no_items_tell_nothing() -> None:
     rows: Any = None
     with pytest.raises(NotImplementedError, match="similarity heads tell nothing item by item"):
         mtf.Similarity().told(rows, rows, rows, rows)
+
+
+def test_a_function_where_its_name_belongs() -> None:
+    said = r"metric must be the name .* metrics=\[miss_count\], metric='miss_count'$"
+    with pytest.raises(TypeError, match=said):
+        mtf.Task(eval=ROWS, metric=miss_count)  # type: ignore[arg-type]

@@ -199,3 +199,23 @@ def test_single_images_of_one_pixel(folder: Path, tmp_path: Path) -> None:
         mtf.fit(model, data, **settings)
     frozen = load(place).freeze("backbone").unfreeze("stem")
     mtf.fit(frozen, data, **settings)
+
+
+@pytest.mark.parametrize("batch_norm", ["stored", "batch"])
+def test_statistics_are_no_parameters_wherever_these_are_counted(
+    folder: Path, batch_norm: str
+) -> None:
+    model = load(folder, batch_norm)
+    sizes = {key: view.size for key, view in model.parameters().items()}
+    n_values = sum(size for key, size in sizes.items() if not key.endswith(STATISTICS))
+    assert n_values < sum(sizes.values())
+    table = model.summary()
+    assert (table.n_values, table.n_frozen) == (n_values, 0)
+    model.freeze("backbone[:1]")
+    trained = sum(view.size for view in model.trainable_parameters().values())
+    table = model.summary()
+    assert (table.n_values, table.n_values - table.n_frozen) == (n_values, trained)
+    tasks = {"colour": mtf.Task(train=ROWS)}
+    assert mtf.estimate(model, tasks, **SETTINGS).total.parameters_trained == trained
+    run = mtf.fit(model, tasks, epochs=1, **SETTINGS)
+    assert run.parameters_trained == run.phases[0].parameters_trained == trained

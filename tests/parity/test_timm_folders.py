@@ -216,14 +216,23 @@ def test_a_vit_that_is_pooled_by_the_mean(
     assert difference(model.encode(pictures()), wanted) < CLOSE
     if normed == "rows":
         assert model.pooling == "mean" and model.index.family.model_type == "vit"
-        again = mtf.MultiTaskModel.from_pretrained(model.save_pretrained(tmp_path / "ours"))
-        assert again.pooling == "mean"
-        with pytest.raises(mtf.Error):  # a head that transformers has reads the class token
-            model.add_head("animal", from_pretrained=folder)
-        return
+        saved_as = model.save_pretrained(tmp_path / "ours")
+        assert mtf.MultiTaskModel.from_pretrained(saved_as).pooling == "mean"
+        with pytest.raises(mtf.ConfigError, match=r"found architectures = \[\]"):
+            model.add_head("animal", from_pretrained=saved_as)  # nothing there says what it reads
     model.add_head("animal", from_pretrained=folder)
     logits = made.classifier(wanted)
     assert difference(model.forward(pictures(), ["animal"])["animal"], logits) < CLOSE
+    if normed == "rows":
+        with pytest.raises(mtf.ConfigError, match="is not what ViTForImageClassification computes"):
+            model.save_pretrained(tmp_path / "out", head="animal")
+        whole = mtf.MultiTaskModel.from_pretrained(model.save_pretrained(tmp_path / "whole"))
+        found = whole.forward(pictures(), ["animal"])["animal"]
+        np.testing.assert_array_equal(found, model.forward(pictures(), ["animal"])["animal"])
+        by_token = mtf.MultiTaskModel.from_pretrained(folder, pooling="cls")
+        by_token.add_head("animal", from_pretrained=folder)  # reads the mean all the same
+        np.testing.assert_array_equal(by_token.forward(pictures(), ["animal"])["animal"], found)
+        return
     torch.nn.functional.cross_entropy(logits, torch.tensor(labels)).backward()
     names = list(model.heads["animal"].spec.labels)
     rows = [(picture, names[k]) for picture, k in zip(pictures(), labels, strict=True)]
@@ -294,6 +303,13 @@ def test_dinov2(torch: Any, transformers: Any, tmp_path: Path, registers: int) -
     assert not info["missing_keys"] - {"embeddings.mask_token"}
     with torch.no_grad():
         assert torch.equal(again(prepared(torch, model)).last_hidden_state[:, 0], state)
+    head = torch.nn.Linear(24, 3)
+    tensors |= {f"head.{kind}": getattr(head, kind).detach().numpy() for kind in ("weight", "bias")}
+    folder = write(tmp_path / "with head", name, tensors)
+    model.add_head("animal", from_pretrained=folder)  # it reads the class token alone
+    assert difference(model.forward(pictures(), ["animal"])["animal"], head(state)) < CLOSE
+    with pytest.raises(mtf.ConfigError, match=r"is not what Dinov2\w*ForImageClassification"):
+        model.save_pretrained(tmp_path / "out", head="animal")
 
 
 def resnet_names(tensors: Mapping[str, Any]) -> Tensors:

@@ -12,6 +12,7 @@ from mtfreeze.families import FAMILIES
 from mtfreeze.families.part_kinds import part_kind
 from mtfreeze.pictures.style import short_unit, state_look
 from mtfreeze.pictures.trainability import trainability_figure, trainability_text
+from support.detection import detector, write_detr_folder
 from support.figure_parts import hatches_of, overlaps, words_of
 from support.picture_data import LAYER_KINDS, every_size, summary
 
@@ -132,3 +133,15 @@ def test_the_method_writes_the_picture(two_head_model: mtf.MultiTaskModel, tmp_p
 )
 def test_kinds(key: str, kind: str) -> None:
     assert part_kind(FAMILIES["bert"], key) == kind
+
+
+def test_a_detector_names_its_norms_and_the_layers_of_its_head(tmp_path: Path) -> None:
+    model = detector(write_detr_folder(tmp_path / "detr"))
+    found: dict[str, list[str]] = {}
+    for part in model.summary().parts:
+        found.setdefault(part.unit, []).append(part.kind)
+    norms = [kind for kind in found["decoder.layers[0]"] if kind.endswith("norm")]
+    assert norms == ["attention norm", "cross norm", "feed-forward norm"]
+    assert found["shapes"] == ["labels", "biases", "boxes"]
+    own = [kind for kinds in found.values() for kind in kinds]
+    assert not [kind for kind in own if kind.isdigit() or "layer norm" in kind]

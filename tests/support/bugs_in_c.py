@@ -304,6 +304,13 @@ BUGS_IN_C = (
         EDGES,
     ),
     Bug(
+        "frozen parts of a layer that trains are in the prefix",
+        "csrc/plan/plan.c",
+        "(!unit_frozen(d, node->unit) || d->adapted[node->unit])",
+        "d->adapted[node->unit]",
+        EDGES,
+    ),
+    Bug(
         "an earlier plan is used in another precision",
         "csrc/plan/plan.c",
         "plan->dropout == request->dropout && plan->precision == request->precision &&",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import mtfreeze as mtf
+from support.detection import detector, scenes, write_detr_folder
 from support.small_tasks import fresh, quick_fit
 
 
@@ -71,3 +72,19 @@ def test_each_phase_begins_with_the_names(
     for number in (1, 2):
         at = next(i for i, line in enumerate(lines) if line.startswith(f"phase {number}/2"))
         assert lines[at + 1].split()[0] == "epoch"
+
+
+def test_figures_of_boxes_are_called_as_in_tables_of_comparisons(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = detector(write_detr_folder(tmp_path / "detr")).freeze("backbone")
+    tasks = {"shapes": mtf.Task(train=scenes(4), eval=scenes(4, 1), metric="map_50")}
+    settings = {"epochs": 1, "batch_size": 4, "start": "cold", "learning_rate": 1e-9}
+    run = mtf.fit(model, tasks, eval_every="epoch", **settings)
+    names, row = rows_of(capsys.readouterr().out)
+    assert " ".join(names).endswith("shapes mAP at 0.5 seconds") and len(row) == 6
+    assert run.metrics["eval_shapes_map_50"] == 0.0
+    assert "shapes: mAP at 0.5 0.000 is no better than" in run.doubts[-1].text
+    mtf.compare(model, tasks, ["backbone"], seeds=1, **settings)
+    said = capsys.readouterr().out
+    assert "shapes mAP at 0.5 0.000" in said and "map_50" not in said
