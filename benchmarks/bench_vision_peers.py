@@ -1,21 +1,24 @@
-"""ResNet-50, ViT-B/16 and ViT-S/16 against every engine: inference, steps, memory of a full step.
+"""ResNet-50, ViT-B/16, ViT-S/16, VGG-16 against every engine: inference, steps, memory; DETR.
+
+SPDX-License-Identifier: Apache-2.0
 
 Random weights, pictures of 224 pixels, batches of 1 and 8. Inference in fp32 and bf16 against
 OpenVINO, ONNX Runtime, PyTorch eager (convolutions in channels_last) and `torch.compile` with
 inductor's freezing; steps (AdamW, norms by stored statistics) against PyTorch eager, with the whole
 model, the upper part and the head training, and with what the frozen part gives stored; memory is
-the peak of a process that takes full steps of ResNet-50. Every side runs in a process of its own,
-timed alternately (A B A B), after a round that is not counted; vectors are compared first. Engines
-have one stream of all threads. Where other work runs on the machine, `--clock cpu --threads 1`.
-Prints markdown.
+the peak of a process that takes full steps of ResNet-50. Of VGG-16 there is inference alone. DETR
+over ResNet-50 takes steps of one picture of 800 x 800 pixels in fp32, its residual network frozen:
+PyTorch computes that in every step, mtfreeze in every step or once. Every side runs in a process of
+its own, timed alternately (A B A B), after a round that is not counted; vectors, or the losses of
+DETR, are compared first. Engines have one stream of all threads. Where other work runs on the
+machine, `--clock cpu --threads 1`. Prints markdown.
 
     python benchmarks/bench_vision_peers.py [--threads 2] [--repeats 5] [--clock wall|cpu]
-        [--models resnet-50 vit-b vit-s] [--precision fp32 bf16] [--batches 1 8]
-        [--parts inference steps memory] [--peers openvino onnxruntime torch compiled] [--tiny]
+        [--models resnet-50 vit-b vit-s vgg-16] [--precision fp32 bf16] [--batches 1 8]
+        [--parts inference steps memory detection]
+        [--peers openvino onnxruntime torch compiled] [--tiny]
 
-`--tiny` takes two small models: does everything run? Its figures are not to be quoted.
-
-SPDX-License-Identifier: Apache-2.0
+`--tiny` takes small models: does everything run? Its figures are not to be quoted.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from parts import detection_sides as ds
 from parts import machine
 from parts import vision_models as vm
 from parts.figures import Spread, Target, header, line, spread, verdicts
@@ -84,6 +88,13 @@ TARGETS: dict[Key, tuple[str, Target]] = {
     ("vit-b", "fp32", "backbone[:-3]", "stored"): (
         "ViT-B, last 3 layers, stored, fp32", Target(2.1, 2.3)),
     ("resnet-50", "fp32", "backbone", "stored"): ("head alone, stored, fp32", Target(3000)),
+    ("vgg-16", "fp32", "8", "openvino"): (
+        "VGG-16 fp32, batch 8, to OpenVINO", Target(0.9, 0.95)),
+    ("vgg-16", "fp32", "1", "openvino"): (
+        "VGG-16 fp32, batch 1, to OpenVINO", Target(0.9, 0.95)),
+    ("vgg-16", "fp32", "8", "torch"): ("VGG-16 fp32, batch 8, to PyTorch", Target(1.0)),
+    ("vgg-16", "fp32", "1", "torch"): ("VGG-16 fp32, batch 1, to PyTorch", Target(1.0)),
+    ("detection", "stored"): ("DETR, backbone frozen and stored, to PyTorch", Target(4.0)),
     ("memory",): ("peak of a full ResNet-50 step, to PyTorch", Target(0.65, at_most=True)),
 }  # fmt: skip
 """By model, precision, and batch with peer, or what is frozen."""
@@ -188,7 +199,7 @@ def steps(options: argparse.Namespace, roofs: Roofs, found: Found) -> None:
         header("model", "precision", "trains", "parameters", "mtfreeze, images/s (of roof)",
                "PyTorch, images/s", "ratio (lowest-highest)")
     )  # fmt: skip
-    for name in options.models:
+    for name in [one for one in options.models if vm.MODELS[one][0] in STEPS]:
         for precision in options.precision:
             ours = start("ours", name, batch, precision, options)
             theirs = start("torch", name, batch, precision, options)
@@ -233,6 +244,46 @@ def memory(options: argparse.Namespace, found: Found) -> None:
     print(f"\nmtfreeze / PyTorch: {peaks[0] / peaks[1]:.2f}")
 
 
+def detection(options: argparse.Namespace, roofs: Roofs, found: Found) -> None:
+    """Print the table of steps of DETR with a frozen residual network, against PyTorch."""
+    name = "tiny-detr" if options.tiny else "detr-r50"
+    print(f"\n### Steps of {name}, one picture, the residual network frozen, fp32\n")
+    print(
+        header("residual network", "parameters", "mtfreeze, s (of roof)", "PyTorch, s",
+               "ratio (lowest-highest)", "peak MB, mtfreeze / PyTorch")
+    )  # fmt: skip
+    ours, theirs = (
+        Worker(f"parts.detection_sides:{side}", options.threads, name=name,
+               threads=options.threads, clock=options.clock)
+        for side in ("Ours", "Torch")
+    )  # fmt: skip
+    trained = {one("trained") for one in (ours, theirs)}
+    if len(trained) > 1:
+        raise SystemExit(f"{name}: the two train {trained} parameters")
+    for stored in (False, True):
+        pairs, shares = [], [roofs.now("fp32")]
+        for turn in range(options.repeats + 1):
+            mine, other = ours("step", stored=stored), theirs("step")
+            if not abs(mine[1] - other[1]) <= APART["fp32"] * other[1]:
+                raise RuntimeError(f"{name}, step {turn}: losses {mine[1]} and {other[1]}")
+            if turn:  # the first one is not counted
+                pairs.append((mine[0], other[0]))
+                shares.append(roofs.now("fp32"))
+        own = statistics.median(mine for mine, _ in pairs)
+        ratio = spread([other / mine for mine, other in pairs])
+        share = ours("flops", stored=stored) / own / 1e9 / statistics.median(shares)
+        peaks = " / ".join(f"{one('peak') / 1e6:,.0f}" for one in (ours, theirs))
+        print(
+            line("stored" if stored else "computed in every step", f"{max(trained):,}",
+                 f"{own:.3f} ({share:.0%})", f"{own * ratio.median:.3f}", ratio, peaks),
+            flush=True,
+        )  # fmt: skip
+        if not options.tiny:
+            found["detection", "stored" if stored else "computed"] = ratio.median
+    ours.close()
+    theirs.close()
+
+
 def main() -> None:
     """Measure and print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -245,10 +296,10 @@ def main() -> None:
         "--precision", nargs="+", choices=("fp32", "bf16"), default=["fp32", "bf16"]
     )
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8])
-    parts = ("inference", "steps", "memory")
+    parts = ("inference", "steps", "memory", "detection")
     parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
     parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS))
-    parser.add_argument("--tiny", action="store_true", help="two small models: does it run?")
+    parser.add_argument("--tiny", action="store_true", help="small models: does it run?")
     options = parser.parse_args()
     if options.tiny:
         options.models = list(vm.TINY)
@@ -264,6 +315,9 @@ def main() -> None:
         steps(options, roofs, found)
     if "memory" in options.parts:
         memory(options, found)
+    if "detection" in options.parts:
+        ds.folder_of("tiny-detr" if options.tiny else "detr-r50")
+        detection(options, roofs, found)
     rows = [
         (said, f"{found[key]:.2f}x", target.said(found[key]))
         for key, (said, target) in TARGETS.items()

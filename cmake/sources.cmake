@@ -54,7 +54,7 @@ set(MTF_LOSSES
 )
 
 set(_base alloc.c cpu.c flops.c quota.c random.c status.c threads.c work.c)
-set(_blas gemm.c openblas.c packed.c runtime.c taps.c)
+set(_blas affine.c gemm.c openblas.c packed.c runtime.c taps.c)
 set(_kernels
     count.c
     table.c
@@ -63,11 +63,13 @@ set(_kernels
     ref/attention.c
     ref/bf16.c
     ref/column_affine.c
+    ref/copy_runs.c
     ref/column_statistics.c
     ref/dropout.c
     ref/elementary.c
     ref/gated.c
     ref/gemm.c
+    ref/largest.c
     ref/layernorm.c
     ref/pack.c
     ref/packed.c
@@ -85,6 +87,7 @@ set(_ops
     checks.c
     concat.c
     convolution.c
+    convolution_bf16.c
     convolution_bwd.c
     depthwise.c
     depthwise_bwd.c
@@ -145,6 +148,7 @@ set(_losses assignment.c boxes.c losses.c values.c)
 set(_heads features.c layers.c)
 set(_plan
     batch.c
+    blocks.c
     features.c
     forms.c
     grids.c
@@ -170,6 +174,7 @@ set(_avx2
     fill.c
     gated.c
     gemm.c
+    largest.c
     layernorm.c
     pack.c
     packed.c
@@ -180,10 +185,10 @@ set(_avx2
     rotary.c
     taps.c
 )
-set(_avx512 activation.c attention.c attention_bwd.c dropout.c elementary.c fill.c layernorm.c pack.c pack_reduced.c packed.c)
+set(_avx512 activation.c attention.c attention_bwd.c copy_runs.c dropout.c elementary.c fill.c layernorm.c pack.c pack_reduced.c packed.c)
 set(_avx512vnni fill.c packed_int8.c)
 set(_avx512bf16 fill.c packed_bf16.c)
-set(_amx fill.c packed_bf16.c packed_int8.c)
+set(_amx affine_product.c fill.c packed_bf16.c packed_int8.c)
 set(_python
     args.c
     arrays.c

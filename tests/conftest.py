@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from support.parity_vision import make_visible
 from support.texts import TAGS
 from support.tiny_bert import write_tiny_bert
 from support.wide_bert import write_wide_bert
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 # A machine with other work is no fault of a test: drawing and running may take what they take.
 settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any")
+
+make_visible()  # transformers looks for torchvision once, at its first import
 
 
 def pytest_configure() -> None:

@@ -1,7 +1,8 @@
 """Vision models with random weights that `bench_vision_peers.py` measures: folder and ONNX graph.
 
-ResNet-50, ViT-B/16 and ViT-S/16 at 224 pixels, and two small ones for a trial. Made once by
-transformers, in the benchmarks' cache. Pictures are noise of 8 bits, the same on every side.
+ResNet-50, ViT-B/16, ViT-S/16 and VGG-16 at 224 pixels, and small ones for a trial. Made once by
+transformers, VGGs by `vgg_torch.py`, in the benchmarks' cache. Pictures are noise of 8 bits, the
+same on every side.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -17,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from peers.folder import cache_root, converted
 
+from .vgg_torch import vgg
+
 _VIT = {"image_size": 224, "patch_size": 16}
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "resnet-50": ("resnet", {}),
@@ -24,6 +27,26 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "vit-s": (
         "vit",
         {**_VIT, "hidden_size": 384, "num_attention_heads": 6, "intermediate_size": 1536},
+    ),
+    "vgg-16": (
+        "vgg",
+        {
+            "depths": [2, 2, 3, 3, 3],
+            "hidden_sizes": [64, 128, 256, 512, 512],
+            "classifier_sizes": [4096, 4096],
+            "pooled_size": 7,
+            "dropout": 0.0,
+        },
+    ),
+    "tiny-vgg": (
+        "vgg",
+        {
+            "depths": [1, 1],
+            "hidden_sizes": [16, 32],
+            "classifier_sizes": [40, 30],
+            "pooled_size": 4,
+            "dropout": 0.0,
+        },
     ),
     "tiny-resnet": (
         "resnet",
@@ -43,9 +66,13 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """By name: ``model_type``, and arguments of its configuration."""
 
-TINY = ("tiny-resnet", "tiny-vit")
+TINY = ("tiny-resnet", "tiny-vit", "tiny-vgg")
+CONVOLUTIONS = ("resnet", "vgg")
+"""What has convolutions, by ``model_type``."""
+
 SIDES = dict.fromkeys(TINY, 32)
 PIXELS = "pixels"
+WEIGHTS = "model.safetensors"
 HALF = np.float32(0.5)
 
 
@@ -55,8 +82,8 @@ def side_of(name: str) -> int:
 
 
 def pooling_of(name: str) -> str:
-    """Return how its heads read it: the class token, or the mean over the last grid."""
-    return "mean" if MODELS[name][0] == "resnet" else "cls"
+    """Return how its heads read it: class token, mean over the last grid, a VGG's wide layers."""
+    return {"resnet": "mean", "vgg": "pooler"}.get(MODELS[name][0], "cls")
 
 
 def folder_of(name: str) -> Path:
@@ -65,13 +92,20 @@ def folder_of(name: str) -> Path:
     if (folder / "preprocessor_config.json").is_file():
         return folder
     import torch
+    from safetensors.torch import save_model
     from transformers import AutoConfig, AutoModel
 
     torch.manual_seed(0)
     model_type, more = MODELS[name]
-    config = AutoConfig.for_model(model_type, **more)
-    options = {} if model_type == "resnet" else {"add_pooling_layer": False}
-    AutoModel.from_config(config, **options).save_pretrained(folder)
+    if model_type == "vgg":
+        folder.mkdir(parents=True, exist_ok=True)
+        config = {"model_type": model_type, **more}
+        (folder / "config.json").write_text(json.dumps(config), "utf-8")
+        save_model(vgg(more), str(folder / WEIGHTS))
+    else:
+        options = {} if model_type == "resnet" else {"add_pooling_layer": False}
+        theirs = AutoConfig.for_model(model_type, **more)
+        AutoModel.from_config(theirs, **options).save_pretrained(folder)
     processor = {
         "image_processor_type": "ViTImageProcessor",
         "do_resize": False,
@@ -95,9 +129,15 @@ def planes(name: str, batch: int) -> NDArray[np.float32]:
 
 
 def torch_model(name: str, eager: bool = False) -> Any:
-    """Return the model of transformers, which gives pooled vectors through `torch_pooled`."""
+    """Return the peers' model, which gives pooled vectors through `torch_pooled`."""
     import torch
+    from safetensors.torch import load_model
     from transformers import AutoModel
+
+    if MODELS[name][0] == "vgg":
+        made = vgg(MODELS[name][1])
+        load_model(made, str(folder_of(name) / WEIGHTS))
+        return made
 
     more: dict[str, Any] = {"attn_implementation": "eager"} if eager else {}
     if MODELS[name][0] != "resnet":
@@ -107,6 +147,8 @@ def torch_model(name: str, eager: bool = False) -> Any:
 
 def torch_pooled(name: str, model: Any, pixels: Any) -> Any:
     """Return one vector a picture."""
+    if MODELS[name][0] == "vgg":
+        return model(pixels)
     found = model(pixel_values=pixels)
     if MODELS[name][0] == "resnet":
         return found.pooler_output.flatten(1)
@@ -128,7 +170,7 @@ def _export(name: str, target: Path) -> None:
         def __init__(self) -> None:
             super().__init__()
             # Eager attention exports to the pattern that the optimizers of both runtimes know.
-            self.model = torch_model(name, eager=MODELS[name][0] != "resnet")
+            self.model = torch_model(name, eager=MODELS[name][0] not in CONVOLUTIONS)
 
         def forward(self, pixels: torch.Tensor) -> torch.Tensor:
             return torch_pooled(name, self.model, pixels)

@@ -147,7 +147,7 @@ class Torch(_Side):
         torch.set_num_threads(self.threads)
         self.model = vm.torch_model(self.name).eval()
         self.pixels = torch.from_numpy(vm.planes(self.name, self.batch))
-        self.convolves = vm.MODELS[self.name][0] == "resnet"
+        self.convolves = vm.MODELS[self.name][0] in vm.CONVOLUTIONS
         if self.convolves:
             self.model = self.model.to(memory_format=torch.channels_last)
             self.pixels = self.pixels.to(memory_format=torch.channels_last)

@@ -171,6 +171,11 @@ int64_t mtf_form_panels(const mtf_weight *w, mtf_use use)
     return all_panels(&s);
 }
 
+const uint16_t *mtf_form_panel(const mtf_form *form, int64_t k, int64_t panel)
+{
+    return (const uint16_t *)form->panels + panel * ((k + 1) / 2 * 2) * MTF_PANEL;
+}
+
 mtf_form mtf_form_tap(const mtf_form *form, int64_t inputs, int64_t outputs, int64_t tap,
                       mtf_precision precision)
 {

@@ -127,6 +127,29 @@ typedef struct mtf_epilogue {
     int add; /* the product is added to what y holds; then no bias, pre or activation */
 } mtf_epilogue;
 
+/* A product with bf16 panels and what follows it: y = act((x w) * scale + shift + residual), rounded to
+ * bf16 wherever it lies, so that its bits are the same in both. Of x, residual and y one pointer each:
+ * the other is NULL, of the residual both may be. */
+typedef struct mtf_affine_product {
+    int64_t m, n, k;
+    const mtf_real *x;      /* (M,K), rows xi apart, or */
+    const uint16_t *x_half; /* in bf16: n_runs runs of K / n_runs values, run_step apart; one run is
+                               filled up with zeros to whole MTF_HALVES, others are whole ones */
+    int64_t xi, n_runs, run_step;
+    const uint16_t *panels;
+    const mtf_real *scale, *shift; /* (N) or NULL */
+    const mtf_real *residual;      /* (M,N), rows ldr apart, or */
+    const uint16_t *residual_half; /* in bf16 */
+    int64_t ldr;
+    mtf_activation activation;
+    mtf_real *y;      /* (M,N), rows ldy apart, or */
+    uint16_t *y_half; /* in bf16 */
+    int64_t ldy;
+} mtf_affine_product;
+
+/* Values in bf16 of one cache line. */
+#define MTF_HALVES 32
+
 /* int8 products: columns of weights that stay below count as zeros, rows of x whose half range stays
  * below as constant, so that 127 / maxabs and 255 / half are finite and their inverses keep their
  * digits. */
@@ -137,6 +160,8 @@ typedef struct mtf_epilogue {
 typedef struct mtf_kernels {
     const char *isa;
     const char *product_isa[MTF_N_PRECISIONS]; /* levels whose packed products stand in it */
+    /* work: mtf_packed_work(K) values. NULL: the level has none of its own, see blas/affine.h. */
+    void (*affine_product)(const mtf_affine_product *p, mtf_real *work);
 #define MTF_KERNEL(result, name, args) result(*name) args;
 #include "kernels.def"
 #undef MTF_KERNEL

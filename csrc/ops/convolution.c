@@ -8,6 +8,7 @@
  * gradient. The weight is read over its packed form alone, whatever its size.
  * Saved for backward: y with an activation and anything that needs a gradient (where it passes on); x where the weight
  * or the norm's weight trains. z is not: see convolution_bwd.c.
+ * In bf16 x may lie in bf16, and y is rounded to it: convolution_bf16.c.
  * Windows are gathered by pieces of rows that stay in the cache; where they are the pixels themselves,
  * x is read as it is. Operations are counted as if no window left the grid.
  * Forward on many workers: cut by rows and columns of the output.
@@ -58,13 +59,9 @@ static mtf_status convolution_check(mtf_node_shape *shape, mtf_error *err)
     return MTF_OK;
 }
 
-/* What of the output one call makes: rows first .. last - 1, columns n0 .. n1 - 1. */
-typedef struct region {
-    int64_t first, last, n0, n1;
-} region;
-
 /* scale, shift (N) of columns n0 .. n1 - 1, from the norm and the bias. */
-static void fold_norm(const mtf_op_call *call, const region *r, mtf_real *scale, mtf_real *shift)
+static void fold_norm(const mtf_op_call *call, const mtf_conv_region *r, mtf_real *scale,
+                      mtf_real *shift)
 {
     const mtf_real *bias = call->w[CONV_BIAS] != NULL ? call->w[CONV_BIAS]->master : NULL;
     for (int64_t j = r->n0; j < r->n1; j++) {
@@ -72,12 +69,6 @@ static void fold_norm(const mtf_op_call *call, const region *r, mtf_real *scale,
         scale[j] = call->w[CONV_NORM_WEIGHT]->master[j] * mtf_conv_rstd(call, j);
         shift[j] = call->w[CONV_NORM_BIAS]->master[j] - mean * scale[j];
     }
-}
-
-/* Values of scale and shift in the scratch, rounded up to whole cache lines. */
-static int64_t folded_size(int64_t n)
-{
-    return 2 * ((n + 15) / 16 * 16);
 }
 
 static int64_t piece_rows(const mtf_node_shape *shape)
@@ -93,7 +84,7 @@ static int64_t gathered_size(const mtf_node_shape *shape)
     return mtf_conv_is_product(shape) ? 0 : (piece_rows(shape) * k + 15) / 16 * 16;
 }
 
-static void forward_region(const mtf_op_call *call, const region *r, mtf_real *work)
+static void forward_region(const mtf_op_call *call, const mtf_conv_region *r, mtf_real *work)
 {
     const mtf_node_shape *shape = call->shape;
     const mtf_windows windows = mtf_windows_of(call);
@@ -106,13 +97,17 @@ static void forward_region(const mtf_op_call *call, const region *r, mtf_real *w
     const int affine = normed || call->in[CONV_RESIDUAL] != NULL;
     const mtf_real *bias = call->w[CONV_BIAS] != NULL ? call->w[CONV_BIAS]->master : NULL;
     mtf_real *scale = work;
-    mtf_real *shift = scale + folded_size(n) / 2;
-    mtf_real *gathered = scale + folded_size(n);
+    mtf_real *shift = scale + mtf_conv_folded(n) / 2;
+    mtf_real *gathered = scale + mtf_conv_folded(n);
     if (form == NULL) { /* the run is being stopped: forms are made before it begins */
         return;
     }
     if (normed) {
         fold_norm(call, r, scale, shift);
+    }
+    if (precision == MTF_PRECISION_BF16) {
+        mtf_convolution_bf16(call, r, work);
+        return;
     }
     for (int64_t first = r->first; first < r->last && !mtf_stopping(); first += rows) {
         const int64_t m = first + rows < r->last ? rows : r->last - first;
@@ -174,10 +169,10 @@ static void wide_item(void *context, int64_t item, int worker)
     const cut c = cut_of(call);
     const int64_t row = item / c.n_columns;
     const int64_t column = item % c.n_columns;
-    const region r = {row * c.rows,
-                      mtf_piece_end(call->span->n_rows[call->shape->attrs.grid_space], c.rows, row),
-                      column * c.columns,
-                      mtf_piece_end(call->shape->weight_rows[CONV_WEIGHT], c.columns, column)};
+    const mtf_conv_region r = {
+        row * c.rows, mtf_piece_end(call->span->n_rows[call->shape->attrs.grid_space], c.rows, row),
+        column * c.columns,
+        mtf_piece_end(call->shape->weight_rows[CONV_WEIGHT], c.columns, column)};
     forward_region(call, &r, call->work + (size_t)worker * call->work_stride);
 }
 
@@ -214,7 +209,7 @@ static void convolution_forward(const mtf_op_call *call)
         mtf_parallel_work(c.n_rows * c.n_columns, (int64_t)operations, wide_item, &call);
         return;
     }
-    const region all = {0, rows, 0, shape->weight_rows[CONV_WEIGHT]};
+    const mtf_conv_region all = {0, rows, 0, shape->weight_rows[CONV_WEIGHT]};
     forward_region(call, &all, call->work);
 }
 
@@ -229,10 +224,21 @@ static mtf_save convolution_saves(const mtf_node_shape *shape, mtf_need need)
 static size_t convolution_work(const mtf_node_shape *shape, const mtf_extent *extent, int backward)
 {
     (void)extent;
-    return backward
-               ? mtf_convolution_backward_work(shape)
-               : (size_t)(folded_size(shape->weight_rows[CONV_WEIGHT]) + gathered_size(shape)) +
-                     mtf_packed_work(shape->weight_cols[CONV_WEIGHT]);
+    if (backward) {
+        return mtf_convolution_backward_work(shape);
+    }
+    const size_t plain =
+        (size_t)gathered_size(shape) + mtf_packed_work(shape->weight_cols[CONV_WEIGHT]);
+    const size_t bf16 = mtf_convolution_bf16_work(shape);
+    return (size_t)mtf_conv_folded(shape->weight_rows[CONV_WEIGHT]) + (bf16 > plain ? bf16 : plain);
+}
+
+/* Products in bf16 round x, and then y: rounded before, x gives the same bits. */
+static mtf_halves convolution_halves(const mtf_node_shape *shape, const mtf_precision *precision)
+{
+    const int is_bf16 = mtf_conv_precision(shape, precision[CONV_WEIGHT]) == MTF_PRECISION_BF16;
+    return is_bf16 ? (mtf_halves){.in = 1U << CONV_X | 1U << CONV_RESIDUAL, .out = 1}
+                   : (mtf_halves){0};
 }
 
 const mtf_op mtf_op_convolution = {.name = "convolution",
@@ -244,5 +250,6 @@ const mtf_op mtf_op_convolution = {.name = "convolution",
                                    .cost = convolution_cost,
                                    .work = convolution_work,
                                    .shared = mtf_convolution_shared,
+                                   .halves = convolution_halves,
                                    .factors = 1U << CONV_WEIGHT,
                                    .grids = 1U << CONV_X};

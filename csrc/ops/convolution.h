@@ -86,6 +86,22 @@ static inline void mtf_conv_put(const mtf_op_call *call, int weight, int64_t at,
     *to = call->dw_add[weight] ? *to + value : value;
 }
 
+/* What of the output one call makes: rows first .. last - 1, columns n0 .. n1 - 1. */
+typedef struct mtf_conv_region {
+    int64_t first, last, n0, n1;
+} mtf_conv_region;
+
+/* Values of scale and shift (N) at the begin of the scratch of forward, whole cache lines. */
+static inline int64_t mtf_conv_folded(int64_t n)
+{
+    return 2 * ((n + 15) / 16 * 16);
+}
+
+/* The region with products in bf16 (convolution_bf16.c). work: scale and shift, of the columns of the
+ * region, and behind them mtf_convolution_bf16_work() values. */
+void mtf_convolution_bf16(const mtf_op_call *call, const mtf_conv_region *r, mtf_real *work);
+size_t mtf_convolution_bf16_work(const mtf_node_shape *shape);
+
 void mtf_convolution_backward(const mtf_op_call *call);
 size_t mtf_convolution_backward_work(const mtf_node_shape *shape);
 size_t mtf_convolution_shared(const mtf_node_shape *shape, const mtf_extent *extent, mtf_need need,

@@ -4,6 +4,7 @@
  *
  * The border around a grid never wins. Of equal values the first, down and across, does; NaN wins
  * over numbers, as in PyTorch. Saved for backward: which place of its window won (aux[0]).
+ * Values in bf16 are compared as they lie.
  * Cut: by rows of the output, backward by pixels, so each sum has one order. No arithmetic but the
  * sums of backward, which are not counted. Bits: a row depends on its window alone.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -18,7 +19,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { ROWS = 64 };
+enum { ROWS = 64, MOST_KERNEL = 8, MOST_PIXELS = MOST_KERNEL * MOST_KERNEL };
 
 static mtf_status grid_max_pool_check(mtf_node_shape *shape, mtf_error *err)
 {
@@ -30,6 +31,13 @@ static mtf_status grid_max_pool_check(mtf_node_shape *shape, mtf_error *err)
             "%s: grid_max_pool expects a border of at most half a window, found padding "
             "%lld of kernel %lld; give less",
             shape->label, (long long)shape->attrs.padding, (long long)shape->attrs.kernel);
+    }
+    if (shape->attrs.kernel > MOST_KERNEL) {
+        return mtf_fail(err, MTF_ERR_VALUE,
+                        "%s: grid_max_pool expects windows of at most %d x %d rows, found a kernel "
+                        "of %lld; pool in two steps",
+                        shape->label, (int)MOST_KERNEL, (int)MOST_KERNEL,
+                        (long long)shape->attrs.kernel);
     }
     mtf_set_output(shape, shape->attrs.grid_space, shape->in[0].width);
     shape->aux[0] = shape->out[0];
@@ -53,6 +61,34 @@ static void take_larger(mtf_real *MTF_RESTRICT y, mtf_real *MTF_RESTRICT at,
     }
 }
 
+/* Row `row` of y from the n pixels of its window that lie in the grid, rows from[t] of x, at[t] their
+ * places. */
+static void pool_row(const mtf_op_call *call, int64_t row, const int64_t *from, const int64_t *at,
+                     int64_t n)
+{
+    const int64_t c = call->shape->in[0].width;
+    mtf_real *y = call->out[0] + row * c;
+    mtf_real *place = call->aux[0] != NULL ? call->aux[0] + row * c : NULL;
+    memcpy(y, call->in[0] + from[0] * c, (size_t)c * sizeof *y);
+    for (int64_t j = 0; place != NULL && j < c; j++) {
+        place[j] = (mtf_real)at[0];
+    }
+    for (int64_t t = 1; t < n; t++) {
+        take_larger(y, place, call->in[0] + from[t] * c, c, at[t]);
+    }
+}
+
+/* The same in bf16, without places. */
+static void pool_row_halves(const mtf_op_call *call, int64_t row, const int64_t *from, int64_t n)
+{
+    const int64_t c = call->shape->in[0].width;
+    const uint16_t *x[MOST_PIXELS];
+    for (int64_t t = 0; t < n; t++) {
+        x[t] = call->in_half[0] + from[t] * c;
+    }
+    mtf_kernel->largest_halves(call->out_half[0] + row * c, x, n, c);
+}
+
 static void forward_rows(const mtf_op_call *call, int64_t first, int64_t last)
 {
     const mtf_windows w = mtf_windows_of(call);
@@ -64,26 +100,21 @@ static void forward_rows(const mtf_op_call *call, int64_t first, int64_t last)
         }
         const int64_t top = (row - image.out_begin) / image.out_width * w.stride - w.padding;
         const int64_t left = (row - image.out_begin) % image.out_width * w.stride - w.padding;
-        mtf_real *y = call->out[0] + row * w.width;
-        mtf_real *at = call->aux[0] != NULL ? call->aux[0] + row * w.width : NULL;
-        int any = 0;
+        int64_t from[MOST_PIXELS];
+        int64_t at[MOST_PIXELS];
+        int64_t n = 0;
         for (int64_t place = 0; place < w.kernel * w.kernel; place++) {
             const int64_t down = top + place / w.kernel;
             const int64_t across = left + place % w.kernel;
-            if (down < 0 || down >= image.in_height || across < 0 || across >= image.in_width) {
-                continue;
+            if (down >= 0 && down < image.in_height && across >= 0 && across < image.in_width) {
+                from[n] = image.in_begin + down * image.in_width + across;
+                at[n++] = place;
             }
-            const mtf_real *x =
-                call->in[0] + (image.in_begin + down * image.in_width + across) * w.width;
-            if (any) {
-                take_larger(y, at, x, w.width, place);
-                continue;
-            }
-            any = 1;
-            memcpy(y, x, (size_t)w.width * sizeof *y);
-            for (int64_t j = 0; at != NULL && j < w.width; j++) {
-                at[j] = (mtf_real)place;
-            }
+        }
+        if (call->in_half[0] != NULL) {
+            pool_row_halves(call, row, from, n);
+        } else {
+            pool_row(call, row, from, at, n);
         }
     }
 }
@@ -173,6 +204,13 @@ static mtf_cost grid_max_pool_cost(const mtf_node_shape *shape, const mtf_extent
     return (mtf_cost){0};
 }
 
+static mtf_halves grid_max_pool_halves(const mtf_node_shape *shape, const mtf_precision *precision)
+{
+    (void)shape;
+    (void)precision;
+    return (mtf_halves){.in = 1, .out = 1, .alike = 1};
+}
+
 const mtf_op mtf_op_grid_max_pool = {.name = "grid_max_pool",
                                      .locality = MTF_LOCAL_SEQUENCE,
                                      .check = grid_max_pool_check,
@@ -181,4 +219,5 @@ const mtf_op mtf_op_grid_max_pool = {.name = "grid_max_pool",
                                      .saves = grid_max_pool_saves,
                                      .cost = grid_max_pool_cost,
                                      .work = mtf_no_work,
+                                     .halves = grid_max_pool_halves,
                                      .grids = 1U};

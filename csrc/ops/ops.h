@@ -125,7 +125,10 @@ enum {
 typedef struct mtf_op_call {
     const mtf_node_shape *shape;
     const mtf_span *span;
-    const mtf_real *in[MTF_MAX_IN]; /* (R, width); NULL: absent or ids */
+    const mtf_real *in[MTF_MAX_IN];      /* (R, width); NULL: absent or ids */
+    const uint16_t *in_half[MTF_MAX_IN]; /* (R, width) forward: in bf16, and in[] NULL; where the
+                                            operation's `halves` allows it */
+    uint16_t *out_half[MTF_MAX_OUT];     /* likewise */
     const int32_t *ids[MTF_MAX_IN]; /* (R); NULL: absent, or an optional input left out (zeros) */
     const mtf_weight *w[MTF_MAX_WEIGHTS]; /* NULL: absent */
     mtf_real
@@ -161,6 +164,13 @@ typedef struct mtf_save {
     uint32_t in, out, aux;
 } mtf_save;
 
+/* What forward can read and write in bf16 instead of floats, as bits over in[] and out[], without
+ * another bit in any value. `alike`: input 0 and output 0 both or neither. */
+typedef struct mtf_halves {
+    uint32_t in, out;
+    int alike;
+} mtf_halves;
+
 /* Rows of a micro-batch, for prices and for scratch: per space the rows, the longest sequence, and
  * (prices only) where the sequences begin and how wide grids are. */
 typedef struct mtf_extent {
@@ -191,6 +201,8 @@ typedef struct mtf_op {
     /* Likewise of `shared` for a backward step that has to produce `need`; NULL: none. */
     size_t (*shared)(const mtf_node_shape *shape, const mtf_extent *extent, mtf_need need,
                      mtf_precision precision);
+    /* With products in these precisions; NULL: floats alone. */
+    mtf_halves (*halves)(const mtf_node_shape *shape, const mtf_precision *precision);
     /* Bits of the weights that are factors of products, and so may have forms. */
     uint32_t factors;
     /* Bits of the weights of which backward reaches some rows only, and says which. */

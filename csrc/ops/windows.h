@@ -43,4 +43,29 @@ void mtf_windows_gather(mtf_real *to, int64_t ld, const mtf_real *x, const mtf_w
 void mtf_windows_panels(mtf_real *panels, const mtf_real *x, const mtf_windows *w, int64_t first,
                         int64_t m, int64_t k0, int64_t k1);
 
+/* Rows of pixels begin .. end - 1 are what windows first .. first + m - 1 reach. */
+void mtf_windows_reach(const mtf_windows *w, int64_t first, int64_t m, int64_t *begin,
+                       int64_t *end);
+
+/* Pixels in bf16, of which those before row `begin` of the space are left out. */
+typedef struct mtf_half_pixels {
+    const uint16_t *x;
+    int64_t begin;
+} mtf_half_pixels;
+
+/* The runs that windows first .. first + m - 1 of one image are made of: around each pixel of the rows of
+ * pixels that they reach, kernel pixels across, as rows of kernel * width values. To be asked for where
+ * mtf_windows_has_runs(): then run number `down` of a window lies down * (width of the grid) rows behind
+ * its first one, and that of the window `first` in the row that is returned. */
+int64_t mtf_windows_runs(uint16_t *to, const mtf_half_pixels *x, const mtf_windows *w,
+                         int64_t first, int64_t m);
+/* Windows of this image that follow each other from `first` on, at most m; 0: not made of runs, or they
+ * would take more than `room` values. */
+int64_t mtf_windows_has_runs(const mtf_windows *w, int64_t first, int64_t m, int64_t room,
+                             int64_t *grid_width);
+
+/* Whole windows of pixels in bf16, with zeros behind the K values of each row up to ld. */
+void mtf_windows_gather_halves(uint16_t *to, int64_t ld, const mtf_half_pixels *x,
+                               const mtf_windows *w, int64_t first, int64_t m);
+
 #endif

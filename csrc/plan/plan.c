@@ -230,6 +230,7 @@ static void list_forward(draft *d)
     for (size_t i = 0; i < plan->n_outputs; i++) {
         add_boundary(d, plan->resolved[i]);
     }
+    mtf_plan_mark_blocks(plan);
 }
 
 /* The lowest node that trains, or whose unit does, among those that tensor `t` depends on. */
@@ -409,12 +410,13 @@ static int plan_init(mtf_plan *plan, const mtf_program *program, const mtf_reque
     plan->alias = mtf_alloc_array(tensors, sizeof *plan->alias);
     plan->boundary = mtf_alloc_array(tensors, sizeof *plan->boundary);
     plan->place = mtf_alloc_zero(tensors * sizeof *plan->place);
+    plan->narrow = mtf_alloc_zero(tensors);
     plan->grad_slot = mtf_alloc_array(tensors, sizeof *plan->grad_slot);
     plan->scratch = mtf_alloc_array(tensors, sizeof *plan->scratch);
     return plan->outputs != NULL && plan->resolved != NULL && plan->given != NULL &&
            plan->forward != NULL && plan->backward != NULL && plan->alias != NULL &&
-           plan->boundary != NULL && plan->place != NULL && plan->grad_slot != NULL &&
-           plan->scratch != NULL;
+           plan->boundary != NULL && plan->place != NULL && plan->narrow != NULL &&
+           plan->grad_slot != NULL && plan->scratch != NULL;
 }
 
 mtf_status mtf_plan_new(const mtf_network *network, uint64_t freeze_version,
@@ -465,6 +467,7 @@ void mtf_plan_free(mtf_plan *plan)
     mtf_free(plan->alias);
     mtf_free(plan->boundary);
     mtf_free(plan->place);
+    mtf_free(plan->narrow);
     mtf_free(plan->grad_slot);
     mtf_free(plan->scratch);
     mtf_free(plan->saved.regions);

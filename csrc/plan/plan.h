@@ -43,9 +43,11 @@ typedef struct mtf_place {
     int32_t slot;
 } mtf_place;
 
-/* One region of an arena: `width` elements for each row of `space`. */
+/* One region of an arena: `width` elements for each row of `space`. early: what lies there is made and
+ * read by early steps alone. */
 typedef struct mtf_region {
     int32_t space;
+    int32_t early;
     int64_t width;
 } mtf_region;
 
@@ -78,16 +80,21 @@ typedef struct mtf_plan {
     const mtf_program *program;
     mtf_step *forward, *backward;
     int32_t n_forward, n_backward;
+    int32_t
+        n_early; /* the first so many forward steps are on grids so large that few images at a time
+                        stay in a cache, and weights so small that they do with few */
     mtf_tensor_id *alias;    /* (n_tensors) the tensor that is read in its stead */
     mtf_tensor_id *boundary; /* what the frozen prefix hands on: to steps above it, or as output */
     int32_t n_boundary;
-    mtf_place *place;   /* (n_tensors) */
+    mtf_place *place;      /* (n_tensors) */
+    unsigned char *narrow; /* (n_tensors) 1: a temporary that lies in bfloat16 */
     int32_t *scratch;   /* (n_tensors) region of the temporary arena of what is kept in bfloat16 */
     int32_t *grad_slot; /* (n_tensors) region of the gradient arena, -1: none */
     mtf_arena saved, halves, temporary, gradients; /* halves: of 16-bit elements */
     uint32_t spaces;                               /* bit s: a forward step has rows of space s */
     int64_t n_trainable;                           /* values of what the freeze state lets train */
-    int splits; /* 0: an operation couples the batch, so it is one block */
+    int streams; /* 1: a forward step has a product in bf16 or int8 with a large weight */
+    int splits;  /* 0: an operation couples the batch, so it is one block */
 } mtf_plan;
 
 /* MTF_ERR_VALUE: in training, a given tensor that is read has something trainable below it. */
@@ -107,11 +114,14 @@ const char *mtf_plan_boundary_name(const mtf_plan *plan, int32_t b);
  * a name, and what the others are made of, as high as there are names; n 0: nothing can stand for it. */
 MTF_NODISCARD mtf_status mtf_plan_features(const mtf_plan *plan, size_t *n, const char **names,
                                            mtf_error *err);
-/* mtf_real elements of an arena for `rows` of each space (regions rounded up to cache lines); fills
- * `starts` (n_regions) if not NULL. */
-size_t mtf_arena_layout(const mtf_arena *arena, const int64_t *rows, size_t *starts);
+/* mtf_real elements of an arena for `rows` of each space (regions rounded up to cache lines), early_rows
+ * in early regions; fills `starts` (n_regions) if not NULL. */
+size_t mtf_arena_layout(const mtf_arena *arena, const int64_t *rows, const int64_t *early_rows,
+                        size_t *starts);
 /* Largest `work` of the plan's forward (0) or backward (1) operations, in elements. */
 size_t mtf_plan_work(const mtf_plan *plan, const mtf_extent *extent, int backward);
+/* Sets what the cut into blocks goes by: `streams`, `n_early`. (blocks.c) */
+void mtf_plan_mark_blocks(mtf_plan *plan);
 /* Sets `first_use` of all steps; 0: out of memory. (forms.c) */
 int mtf_plan_mark_forms(mtf_plan *plan);
 /* Which of the tensors that a backward step reads are kept in bfloat16. */

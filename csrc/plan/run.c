@@ -16,22 +16,51 @@ typedef struct forward_context {
     mtf_real *const *caller;
 } forward_context;
 
-/* Row `first_row` of a tensor of a view whose block begins at `block_row`; NULL: not there. */
+/* A part of the view, which a worker takes through some steps, and its rows before it: in the view, and
+ * in the block of the worker. */
+typedef struct run_part {
+    mtf_view view;
+    mtf_span span;
+    int64_t before[MTF_MAX_SPACES], in_block[MTF_MAX_SPACES];
+    mtf_real *worker;
+} run_part;
+
+/* Elements before a temporary's rows of a part: early regions hold what the part has, others all of the
+ * block. */
+static size_t temporary_skipped(const mtf_plan *plan, mtf_tensor_id t, const mtf_region *region,
+                                const run_part *part)
+{
+    const mtf_tensor *tensor = &plan->program->tensors[t];
+    const int64_t width = plan->narrow[t] ? (tensor->width + 1) / 2 : tensor->width;
+    return region->early ? 0 : (size_t)(part->in_block[tensor->space] * width);
+}
+
+/* A temporary of a part, in floats or in bfloat16. */
+static mtf_real *locate_temporary(const mtf_plan *plan, const mtf_workspace *w, mtf_tensor_id t,
+                                  int32_t slot, const run_part *part)
+{
+    return part->worker + w->temporary_starts[slot] +
+           temporary_skipped(plan, t, &plan->temporary.regions[slot], part);
+}
+
+/* The rows of a tensor that belong to a part, or with NULL all of the view; NULL: not there. */
 static mtf_real *locate(const mtf_plan *plan, const mtf_workspace *w, mtf_tensor_id t,
-                        mtf_real *worker, int64_t first_row, mtf_real *const *caller)
+                        const run_part *part, mtf_real *const *caller)
 {
     if (t == MTF_NO_TENSOR) {
         return NULL;
     }
-    const size_t skipped = (size_t)first_row * (size_t)plan->program->tensors[t].width;
+    const mtf_tensor *tensor = &plan->program->tensors[t];
+    const int64_t row = part != NULL ? part->before[tensor->space] : 0;
+    const size_t skipped = (size_t)row * (size_t)tensor->width;
     const int32_t slot = plan->place[t].slot;
     switch (plan->place[t].store) {
     case MTF_STORE_SAVED:
         return w->saved + w->saved_starts[slot] + skipped;
     case MTF_STORE_TEMPORARY:
-        return worker + w->temporary_starts[slot];
+        return locate_temporary(plan, w, t, slot, part);
     case MTF_STORE_HALF: /* forward; backward widens it first */
-        return worker != NULL ? worker + w->temporary_starts[plan->scratch[t]] : NULL;
+        return part != NULL ? locate_temporary(plan, w, t, plan->scratch[t], part) : NULL;
     case MTF_STORE_CALLER:
         return caller[slot] + skipped;
     case MTF_STORE_FEATURE:
@@ -43,13 +72,22 @@ static mtf_real *locate(const mtf_plan *plan, const mtf_workspace *w, mtf_tensor
 
 /* The same for reading: also what the batch carries. */
 static const mtf_real *locate_value(const mtf_plan *plan, const mtf_workspace *w,
-                                    const mtf_view *view, mtf_tensor_id t, mtf_real *worker,
-                                    int64_t first_row, mtf_real *const *caller)
+                                    const mtf_view *view, mtf_tensor_id t, const run_part *part,
+                                    mtf_real *const *caller)
 {
     if (plan->place[t].store == MTF_STORE_FEATURE) {
-        return view->features[plan->place[t].slot] + first_row * plan->program->tensors[t].width;
+        const mtf_tensor *tensor = &plan->program->tensors[t];
+        const int64_t row = part != NULL ? part->before[tensor->space] : 0;
+        return view->features[plan->place[t].slot] + row * tensor->width;
     }
-    return locate(plan, w, t, worker, first_row, caller);
+    return locate(plan, w, t, part, caller);
+}
+
+/* A temporary that lies in bfloat16. */
+static uint16_t *locate_half(const mtf_plan *plan, const mtf_workspace *w, mtf_tensor_id t,
+                             const run_part *part)
+{
+    return (uint16_t *)(void *)locate_temporary(plan, w, t, plan->place[t].slot, part);
 }
 
 static void set_weights(mtf_op_call *call, const mtf_node *node, const mtf_network *network)
@@ -71,7 +109,7 @@ static void mark_found(const mtf_node *node, const mtf_network *network)
 
 /* Rounds what a step has just made and what is kept in bfloat16. */
 static void keep_halves(const forward_context *c, const mtf_tensor_id *tensors, int n,
-                        mtf_real *worker, const int64_t *first, const mtf_span *span)
+                        const run_part *part)
 {
     const mtf_plan *plan = c->plan;
     const mtf_workspace *w = c->workspace;
@@ -82,28 +120,23 @@ static void keep_halves(const forward_context *c, const mtf_tensor_id *tensors, 
         }
         const mtf_tensor *tensor = &plan->program->tensors[t];
         mtf_kernel->bf16_round(w->halves + w->halves_starts[plan->place[t].slot] +
-                                   first[tensor->space] * tensor->width,
-                               worker + w->temporary_starts[plan->scratch[t]],
-                               span->n_rows[tensor->space] * tensor->width);
+                                   part->before[tensor->space] * tensor->width,
+                               locate_temporary(plan, w, t, plan->scratch[t], part),
+                               part->span.n_rows[tensor->space] * tensor->width);
     }
 }
 
-static void run_step(const forward_context *c, const mtf_step *step, const mtf_span *span,
-                     const mtf_view *part, mtf_real *worker)
+static void run_step(const forward_context *c, const mtf_step *step, const run_part *part)
 {
     const mtf_plan *plan = c->plan;
     const mtf_node *node = &plan->program->nodes[step->node];
     mtf_op_call call = {.shape = &node->shape,
-                        .span = span,
-                        .work = worker + c->workspace->now.work_start,
+                        .span = &part->span,
+                        .work = part->worker + c->workspace->now.work_start,
                         .work_stride = c->workspace->now.wide ? c->workspace->now.worker : 0,
                         .dropout_key = c->dropout_key,
                         .dropout_on = step->dropout_on};
     memcpy(call.precision, step->precision, sizeof call.precision);
-    int64_t first[MTF_MAX_SPACES];
-    for (int32_t s = 0; s < plan->program->n_spaces; s++) {
-        first[s] = part->offsets[s][0] - c->view->offsets[s][0];
-    }
     for (int k = 0; k < MTF_MAX_IN; k++) {
         mtf_tensor_id t = step->in[k];
         if (t == MTF_NO_TENSOR) {
@@ -112,29 +145,32 @@ static void run_step(const forward_context *c, const mtf_step *step, const mtf_s
         const mtf_tensor *tensor = &plan->program->tensors[t];
         if (tensor->role == MTF_ROLE_INPUT) {
             if (tensor->is_ids) {
-                call.ids[k] = part->inputs[t];
+                call.ids[k] = part->view.inputs[t];
             } else {
-                call.in[k] = part->inputs[t];
+                call.in[k] = part->view.inputs[t];
             }
+        } else if (plan->narrow[t]) {
+            call.in_half[k] = locate_half(plan, c->workspace, t, part);
         } else {
-            call.in[k] = locate_value(plan, c->workspace, c->view, t, worker, first[tensor->space],
-                                      c->caller);
+            call.in[k] = locate_value(plan, c->workspace, c->view, t, part, c->caller);
         }
     }
     for (int o = 0; o < MTF_MAX_OUT; o++) {
-        int64_t row = node->out[o] == MTF_NO_TENSOR ? 0 : first[node->shape.out[o].space];
-        call.out[o] = locate(plan, c->workspace, node->out[o], worker, row, c->caller);
+        if (node->out[o] != MTF_NO_TENSOR && plan->narrow[node->out[o]]) {
+            call.out_half[o] = locate_half(plan, c->workspace, node->out[o], part);
+        } else {
+            call.out[o] = locate(plan, c->workspace, node->out[o], part, c->caller);
+        }
     }
     for (int a = 0; a < MTF_MAX_AUX; a++) {
-        int64_t row = node->aux[a] == MTF_NO_TENSOR ? 0 : first[node->shape.aux[a].space];
-        call.aux[a] = locate(plan, c->workspace, node->aux[a], worker, row, c->caller);
+        call.aux[a] = locate(plan, c->workspace, node->aux[a], part, c->caller);
     }
     set_weights(&call, node, c->network);
     node->op->forward(&call);
     mark_found(node, c->network);
     if (plan->halves.n_regions > 0) {
-        keep_halves(c, node->out, MTF_MAX_OUT, worker, first, span);
-        keep_halves(c, node->aux, MTF_MAX_AUX, worker, first, span);
+        keep_halves(c, node->out, MTF_MAX_OUT, part);
+        keep_halves(c, node->aux, MTF_MAX_AUX, part);
     }
 }
 
@@ -150,17 +186,36 @@ static mtf_span span_of(const mtf_plan *plan, const mtf_view *part, const int64_
     return span;
 }
 
+/* Takes sequences first .. last - 1 of the view, in a block that begins at `block`, through the steps
+ * from `step` on, before `end`. */
+static void run_steps(const forward_context *c, int64_t block, int64_t first, int64_t last,
+                      int32_t step, int32_t end, mtf_real *worker)
+{
+    const mtf_plan *plan = c->plan;
+    run_part part = {.view = mtf_view_part(plan->program, c->view, first, last - first),
+                     .worker = worker};
+    part.span = span_of(plan, &part.view, c->workspace->now.max_length);
+    for (int32_t s = 0; s < plan->program->n_spaces; s++) {
+        part.before[s] = c->view->offsets[s][first] - c->view->offsets[s][0];
+        part.in_block[s] = c->view->offsets[s][first] - c->view->offsets[s][block];
+    }
+    for (int32_t i = step; i < end && !mtf_stopping(); i++) {
+        run_step(c, &plan->forward[i], &part);
+    }
+}
+
 static void run_block(void *context, int64_t item, int number)
 {
     const forward_context *c = context;
     const mtf_workspace *w = c->workspace;
+    const int64_t first = w->blocks[item];
+    const int64_t last = w->blocks[item + 1];
     mtf_real *worker = w->workers + (size_t)number * w->now.worker;
-    const mtf_view part = mtf_view_part(c->plan->program, c->view, w->blocks[item],
-                                        w->blocks[item + 1] - w->blocks[item]);
-    const mtf_span span = span_of(c->plan, &part, w->now.max_length);
-    for (int32_t i = 0; i < c->plan->n_forward && !mtf_stopping(); i++) {
-        run_step(c, &c->plan->forward[i], &span, &part, worker);
+    for (int64_t s = first, end; s < last; s = end) {
+        end = mtf_early_end(c->plan, c->view, s, last, w->now.n_at_once);
+        run_steps(c, first, s, end, 0, c->plan->n_early, worker);
     }
+    run_steps(c, first, first, last, c->plan->n_early, c->plan->n_forward, worker);
 }
 
 void mtf_run_forward(const mtf_plan *plan, const mtf_network *network, mtf_workspace *workspace,
@@ -182,7 +237,7 @@ void mtf_run_forward(const mtf_plan *plan, const mtf_network *network, mtf_works
 const mtf_real *mtf_run_output_value(const mtf_plan *plan, const mtf_workspace *w,
                                      const mtf_view *view, size_t output)
 {
-    return locate_value(plan, w, view, plan->resolved[output], NULL, 0, NULL);
+    return locate_value(plan, w, view, plan->resolved[output], NULL, NULL);
 }
 
 static mtf_real *gradient_of(const mtf_plan *plan, const mtf_workspace *w, mtf_tensor_id t)
@@ -267,7 +322,7 @@ static void set_backward(mtf_op_call *call, const mtf_plan *plan, const mtf_step
                 call->in[k] = view->inputs[t];
             }
         } else if (step->save.in & (1u << k)) {
-            call->in[k] = locate_value(plan, w, view, t, NULL, 0, NULL);
+            call->in[k] = locate_value(plan, w, view, t, NULL, NULL);
         }
         if (step->need.dx & (1u << k)) {
             call->din[k] = gradient_of(plan, w, t);
@@ -276,13 +331,13 @@ static void set_backward(mtf_op_call *call, const mtf_plan *plan, const mtf_step
     }
     for (int o = 0; o < MTF_MAX_OUT; o++) {
         if (step->save.out & (1u << o)) {
-            call->out[o] = locate(plan, w, node->out[o], NULL, 0, NULL);
+            call->out[o] = locate(plan, w, node->out[o], NULL, NULL);
         }
         call->dout[o] = gradient_of(plan, w, node->out[o]);
     }
     for (int a = 0; a < MTF_MAX_AUX; a++) {
         if (step->save.aux & (1u << a)) {
-            call->aux[a] = locate(plan, w, node->aux[a], NULL, 0, NULL);
+            call->aux[a] = locate(plan, w, node->aux[a], NULL, NULL);
         }
     }
 }

@@ -17,10 +17,12 @@ typedef struct mtf_sizes {
     int64_t n_blocks;
     int64_t rows[MTF_MAX_SPACES], max_length[MTF_MAX_SPACES];
     int64_t block_rows[MTF_MAX_SPACES]; /* of the largest block */
+    int64_t n_at_once; /* sequences of a block that early steps take at once; 0: all */
+    int64_t early_rows[MTF_MAX_SPACES]; /* of the most of them */
     size_t saved, gradients, shared;
     size_t halves;             /* 16-bit elements */
     size_t widened;            /* of what one backward step reads of them */
-    int wide;                  /* 1: one block, in which all workers take part in every step */
+    int wide;                  /* 1: one block, in which several workers take part in every step */
     size_t worker, work_start; /* scratch of one worker, and where in it `work` begins */
     size_t workers;            /* of all */
 } mtf_sizes;
@@ -47,6 +49,12 @@ MTF_NODISCARD mtf_status mtf_workspace_identity(mtf_workspace *workspace, int64_
 /* `blocks` (n_sequences + 1) or NULL receives first sequences of the blocks, then the end. */
 void mtf_plan_measure(const mtf_plan *plan, const mtf_view *view, int64_t *blocks,
                       mtf_sizes *sizes);
+/* Blocks, and how many sequences early steps take at once; as mtf_plan_measure(). (blocks.c) */
+void mtf_blocks_cut(const mtf_plan *plan, const mtf_view *view, int64_t *blocks, mtf_sizes *sizes);
+/* Where those end that early steps take at once, n of them from `first` on (0: all), in a block that ends
+ * at `last`. */
+int64_t mtf_early_end(const mtf_plan *plan, const mtf_view *view, int64_t first, int64_t last,
+                      int64_t n);
 /* Makes and fills the packed forms of weights that the plan reads and that are not there or are older
  * than their master. (forms.c) */
 MTF_NODISCARD mtf_status mtf_forms_prepare(const mtf_plan *plan, mtf_network *network,

@@ -1,5 +1,4 @@
-/* workspace.c: arenas of a model, grown outside of steps, reused by every plan; and the cut into
- * blocks.
+/* workspace.c: arenas of a model, grown outside of steps, reused by every plan.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "run.h"
 
@@ -8,18 +7,6 @@
 #include "../base/threads.h"
 
 #include <string.h>
-
-/* Tokens of one forward block: large enough that weights come from memory seldom, small enough that a
- * block's activations stay near a core. Of 128, 256 and 512, 256 is 3 to 5 % faster than 512 in bf16
- * and int8; in fp32 all three are equal (all-MiniLM-L6-v2, 640 sentences). */
-#define BLOCK_ROWS 256
-/* Below this many rows a block is not cut further. */
-#define BLOCK_ROWS_MIN 64
-/* Sequences of so many rows are images under convolutions. What one layer makes of a batch of them is in
- * no cache when the next one reads it, so blocks are a few images, once every worker has some. */
-#define LONG_ROWS       4096
-#define LONG_SEQUENCES  2
-#define LONG_PER_WORKER 4
 
 void mtf_workspace_clear(mtf_workspace *w)
 {
@@ -72,75 +59,19 @@ mtf_status mtf_workspace_identity(mtf_workspace *w, int64_t n, mtf_error *err)
     return MTF_OK;
 }
 
-/* The row space with most rows among those that are computed in: what blocks are measured in. */
-static int32_t widest_space(const mtf_plan *plan, const mtf_view *view)
-{
-    int32_t widest = 0;
-    for (int32_t s = 1; s < plan->program->n_spaces; s++) {
-        if ((plan->spaces >> s & 1u) && mtf_view_rows(view, s) > mtf_view_rows(view, widest)) {
-            widest = s;
-        }
-    }
-    return widest;
-}
-
-/* How many blocks; 1: the workers share one. */
-static int64_t wanted_blocks(const mtf_plan *plan, int64_t rows, int64_t n_sequences)
-{
-    const int64_t workers = mtf_workers();
-    int64_t wanted = (rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
-    if (rows >= LONG_ROWS * n_sequences && n_sequences >= LONG_PER_WORKER * workers) {
-        wanted = (n_sequences + LONG_SEQUENCES - 1) / LONG_SEQUENCES;
-    }
-    wanted = (wanted + workers - 1) / workers * workers;
-    return wanted > rows / BLOCK_ROWS_MIN || wanted > n_sequences || !plan->splits ? 1 : wanted;
-}
-
-/* Whole sequences, so that blocks have nearly equal rows. */
-static void cut_blocks(const mtf_plan *plan, const mtf_view *view, int64_t *blocks,
-                       mtf_sizes *sizes)
-{
-    const int32_t space = widest_space(plan, view);
-    const int64_t *offsets = view->offsets[space];
-    const int64_t rows = mtf_view_rows(view, space);
-    const int64_t wanted = wanted_blocks(plan, rows, view->n_sequences);
-    int64_t sequence = 0;
-    while (sequence < view->n_sequences) {
-        const int64_t first = sequence;
-        if (blocks != NULL) {
-            blocks[sizes->n_blocks] = first;
-        }
-        sizes->n_blocks++;
-        int64_t end = rows * sizes->n_blocks / wanted; /* rows after which this block is full */
-        do {
-            sequence++;
-        } while (
-            sequence < view->n_sequences &&
-            ((offsets[sequence + 1] - offsets[0] + offsets[sequence] - offsets[0]) / 2 <= end ||
-             mtf_view_joined(plan->program, view, sequence)));
-        for (int32_t s = 0; s < plan->program->n_spaces; s++) {
-            const int64_t n = view->offsets[s][sequence] - view->offsets[s][first];
-            sizes->block_rows[s] = n > sizes->block_rows[s] ? n : sizes->block_rows[s];
-        }
-    }
-    if (blocks != NULL) {
-        blocks[sizes->n_blocks] = view->n_sequences;
-    }
-    sizes->wide = sizes->n_blocks == 1;
-}
-
 void mtf_plan_measure(const mtf_plan *plan, const mtf_view *view, int64_t *blocks, mtf_sizes *sizes)
 {
     memset(sizes, 0, sizeof *sizes);
-    cut_blocks(plan, view, blocks, sizes);
+    mtf_blocks_cut(plan, view, blocks, sizes);
     for (int32_t s = 0; s < plan->program->n_spaces; s++) {
         sizes->rows[s] = mtf_view_rows(view, s);
         sizes->max_length[s] = mtf_view_max_length(view, s);
     }
-    sizes->saved = mtf_arena_layout(&plan->saved, sizes->rows, NULL);
-    sizes->halves = mtf_arena_layout(&plan->halves, sizes->rows, NULL);
-    sizes->gradients = mtf_arena_layout(&plan->gradients, sizes->rows, NULL);
-    sizes->work_start = mtf_arena_layout(&plan->temporary, sizes->block_rows, NULL);
+    sizes->saved = mtf_arena_layout(&plan->saved, sizes->rows, NULL, NULL);
+    sizes->halves = mtf_arena_layout(&plan->halves, sizes->rows, NULL, NULL);
+    sizes->gradients = mtf_arena_layout(&plan->gradients, sizes->rows, NULL, NULL);
+    sizes->work_start =
+        mtf_arena_layout(&plan->temporary, sizes->block_rows, sizes->early_rows, NULL);
     mtf_extent extent = {0};
     memcpy(extent.n_rows, sizes->rows, sizeof extent.n_rows);
     memcpy(extent.max_length, sizes->max_length, sizeof extent.max_length);
@@ -193,10 +124,10 @@ mtf_status mtf_workspace_prepare(mtf_workspace *w, const mtf_plan *plan, const m
     MTF_TRY(reserve_blocks(w, view->n_sequences + 1, err));
     MTF_TRY(reserve_starts(w, plan, err));
     mtf_plan_measure(plan, view, w->blocks, now);
-    (void)mtf_arena_layout(&plan->saved, now->rows, w->saved_starts);
-    (void)mtf_arena_layout(&plan->halves, now->rows, w->halves_starts);
-    (void)mtf_arena_layout(&plan->gradients, now->rows, w->gradient_starts);
-    (void)mtf_arena_layout(&plan->temporary, now->block_rows, w->temporary_starts);
+    (void)mtf_arena_layout(&plan->saved, now->rows, NULL, w->saved_starts);
+    (void)mtf_arena_layout(&plan->halves, now->rows, NULL, w->halves_starts);
+    (void)mtf_arena_layout(&plan->gradients, now->rows, NULL, w->gradient_starts);
+    (void)mtf_arena_layout(&plan->temporary, now->block_rows, now->early_rows, w->temporary_starts);
     const size_t real = sizeof(mtf_real);
     MTF_TRY(reserve(&w->saved, &w->saved_size, now->saved, real, err));
     MTF_TRY(reserve(&w->gradients, &w->gradients_size, now->gradients, real, err));

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from support.places import ROOT
@@ -70,7 +71,7 @@ def test_the_table_of_peers_runs_on_small_models(
         pytest.importorskip(package, reason="the other side is PyTorch")
     monkeypatch.setenv("MTFREEZE_BENCH_CACHE", str(tmp_path))
     words = ["--tiny", "--threads", "1", "--repeats", "1", "--clock", "cpu", "--batches", "2"]
-    words += ["--precision", "fp32", "--parts", "steps", "memory"]
+    words += ["--precision", "fp32", "--parts", "steps", "memory", "detection"]
     done = subprocess.run(
         [sys.executable, str(SCRIPTS / "bench_vision_peers.py"), *words],
         check=True,
@@ -80,4 +81,26 @@ def test_the_table_of_peers_runs_on_small_models(
     for name in ("tiny-resnet", "tiny-vit"):
         assert re.search(rf"\| {name} \| fp32 \| everything \| [\d,]+ \|", done)
         assert re.search(rf"\| {name} \| fp32 \| the head, the rest stored \| [\d,]+ \|", done)
+    for way in ("computed in every step", "stored"):
+        assert re.search(rf"\| {way} \| 28,256 \| [\d.]+ \(\d+%\) \| [\d.]+ \|", done)
     assert re.search(r"mtfreeze / PyTorch: \d\.\d\d", done)
+
+
+@pytest.mark.long
+def test_the_vgg_of_the_peers_is_that_of_mtfreeze(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch", reason="the other side is PyTorch")
+    monkeypatch.setenv("MTFREEZE_BENCH_CACHE", str(tmp_path))
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    from parts.vision_sides import Ours, Torch
+
+    forget_parts(monkeypatch)
+    n_threads = torch.get_num_threads()
+    how: dict[str, Any] = {"threads": 1, "precision": "fp32", "clock": "cpu"}
+    try:
+        sides = [side("tiny-vgg", 2, **how).compute() for side in (Ours, Torch)]
+    finally:
+        torch.set_num_threads(n_threads)
+    assert sides[0].shape == (2, 30) and np.ptp(sides[0]) > 0
+    np.testing.assert_allclose(sides[0], sides[1], atol=1e-5 * np.abs(sides[1]).max())

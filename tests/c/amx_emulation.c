@@ -2,5 +2,5 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "amx_emulation.h"
 
-int amx_faults;
-int amx_configured;
+_Thread_local int amx_faults;
+_Thread_local int amx_configured;

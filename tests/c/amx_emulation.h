@@ -11,16 +11,16 @@
 #define EMULATED_TILES 8
 
 /* How often something was done that hardware refuses; and whether tiles are in use. Both in
- * amx_emulation.c. */
-extern int amx_faults;
-extern int amx_configured;
+ * amx_emulation.c; each thread has its own, as it has tiles. */
+extern _Thread_local int amx_faults;
+extern _Thread_local int amx_configured;
 
 typedef struct emulated_tile {
     int rows, bytes; /* 0: not configured */
     uint8_t at[16][64];
 } emulated_tile;
 
-static emulated_tile emulated[EMULATED_TILES];
+static _Thread_local emulated_tile emulated[EMULATED_TILES];
 
 /* byte 0: palette; bytes 16, 17 ..: bytes of a row (two each); bytes 48 ..: rows */
 static inline void tiles_configure(const void *bytes)

@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "op_harness.h"
 
+#include "base/bf16.h"
+
 static const int64_t heights[] = {5, 1, 8};
 static const int64_t widths[] = {7, 3, 4};
 
@@ -89,11 +91,46 @@ MTF_TEST(the_first_of_equals_wins_and_nan_over_numbers)
     op_end(&c);
 }
 
-MTF_TEST(wide_borders_are_refused)
+/* Values in bf16 where they lie: of either sign, infinite, NaN of both signs. */
+MTF_TEST(halves_give_what_floats_do)
+{
+    static const uint32_t odd[] = {0x7FC0, 0xFFC0, 0x7F80, 0xFF80, 0x8000, 0x0000, 0x7F81, 0xFFFF};
+    op_case c;
+    begin(&c, 3, 5, 3, 2, 1);
+    if (op_build(&c)) {
+        const int64_t n = op_size(&c, &c.shape.in[0]);
+        const int64_t n_out = op_size(&c, &c.shape.out[0]);
+        uint16_t *x = malloc((size_t)n * sizeof *x);
+        uint16_t *y = malloc((size_t)n_out * sizeof *y);
+        for (int64_t i = 0; i < n; i++) {
+            x[i] = i % 13 == 0 ? (uint16_t)odd[i / 13 % 8]
+                               : mtf_bf16_round((float)(i * 7919 % 1009) / 100.0F - 7.0F);
+            c.in[0][i] = mtf_bf16_value(x[i]);
+        }
+        mtf_real *none[MTF_MAX_AUX] = {NULL};
+        op_forward(&c, c.out, none, 0, 3);
+        const mtf_op_call call = {
+            .shape = &c.shape, .span = &c.span, .in_half = {x}, .out_half = {y}};
+        c.op->forward(&call);
+        for (int64_t i = 0; i < n_out; i++) {
+            const mtf_real got = mtf_bf16_value(y[i]);
+            CHECK(isnan(c.out[0][i]) ? isnan(got) : got == c.out[0][i]);
+        }
+        CHECK(c.op->halves(&c.shape, NULL).alike);
+        free(x);
+        free(y);
+    }
+    op_end(&c);
+}
+
+MTF_TEST(wide_borders_and_windows_are_refused)
 {
     op_case c;
     begin(&c, 1, 1, 3, 2, 1);
     c.shape.attrs.padding = 2;
     op_check_refused(&c, MTF_ERR_VALUE, "padding 2");
+    c.shape.attrs.padding = 1;
+    c.shape.attrs.kernel = 9;
+    op_check_refused(&c, MTF_ERR_VALUE, "kernel of 9");
     op_end(&c);
 }

@@ -17,13 +17,19 @@ from pathlib import Path
 
 from support.bugs import Bug
 from support.bugs_in_c import BUGS_IN_C
+from support.bugs_in_images import BUGS_IN_IMAGES
 from support.bugs_in_promises import BUGS_IN_PROMISES
 from support.bugs_in_python import BUGS_IN_PYTHON
 from support.drills import Drill
 
 ROOT = Path(__file__).resolve().parents[2]
 COPY = ROOT / "build" / "seeded"
-BUGS: tuple[Bug, ...] = (*BUGS_IN_PYTHON, *BUGS_IN_C, *BUGS_IN_PROMISES)
+BUGS: tuple[Bug, ...] = (
+    *BUGS_IN_PYTHON,
+    *BUGS_IN_C,
+    *BUGS_IN_IMAGES,
+    *BUGS_IN_PROMISES,
+)
 LIMIT_S = 900
 """A test that hangs has seen the bug."""
 _sound: set[tuple[str, bool]] = set()

@@ -155,24 +155,30 @@ def test_so_many_pixels_count_as_a_token() -> None:
     assert kept(4096) == all_four == pytest.approx(4 * one, rel=0.02)
 
 
-def test_long_images_run_a_few_at_a_time() -> None:
-    """Eight large images on one worker take the memory of two, and have the bits of each alone."""
-    core = made()
-    pictures = images([(130, 128)] * 8)
+@pytest.mark.parametrize("precision", [0, 1])
+def test_long_images_run_a_few_at_a_time(precision: int) -> None:
+    """Of eight large images on one worker the large grids are made one at a time, the small ones of
+    all together; each has the bits that it has alone.
+    """
+    core = made("bottleneck", embedding_size=32, hidden_sizes=[64, 96, 128])
+    pictures = images([(230, 228), (131, 400), (310, 200), (193, 190)] * 2)
     before, names = threads.get_threads(), ["hidden_states.1", "pooled"]
     try:
         threads.set_threads(1)
-        whole = core.forward(grid_batch(core, pictures), names)
-        offsets = [grid_batch(core, some)["offsets"] for some in (pictures[:2], pictures)]
-        memory = [core.plan(names, training=False, offsets=one).worker_bytes for one in offsets]
+        whole = core.forward(grid_batch(core, pictures), names, precision=precision)
+        offsets = [grid_batch(core, some)["offsets"] for some in (pictures[:4], pictures)]
+        four, eight = (
+            core.plan(["pooled"], training=False, offsets=one, precision=precision).worker_bytes
+            for one in offsets
+        )
+        alone = [
+            core.forward(grid_batch(core, [one]), names, precision=precision) for one in pictures
+        ]
     finally:
         threads.set_threads(before)
-    assert memory[1] == memory[0]
-    for number, picture in enumerate(pictures):
-        alone = core.forward(grid_batch(core, [picture]), names)
-        rows = len(alone[0])
-        np.testing.assert_array_equal(alone[0], whole[0][number * rows : (number + 1) * rows])
-        np.testing.assert_array_equal(alone[1][0], whole[1][number])
+    assert four < eight < 1.5 * four
+    np.testing.assert_array_equal(np.concatenate([states for states, _ in alone]), whole[0])
+    np.testing.assert_array_equal(np.concatenate([pooled for _, pooled in alone]), whole[1])
 
 
 def test_small_convolutions_are_computed_in_bf16_and_not_in_int8() -> None:
@@ -198,3 +204,46 @@ def test_small_convolutions_are_computed_in_bf16_and_not_in_int8() -> None:
                 saved += panels * (4 * terms - 2 * (terms + terms % 2))
     assert saved > 0
     assert sizes[0] - sizes[1] == pytest.approx(saved, abs=64 * len(core.params()))
+
+
+@pytest.mark.parametrize("layer_type", ["basic", "bottleneck"])
+def test_what_lies_in_bf16_has_the_bits_of_what_lies_in_floats(layer_type: str) -> None:
+    """States that are asked for are kept as floats, others between convolutions in bf16."""
+    core = made(layer_type, embedding_size=32, hidden_sizes=[128, 128, 160])
+    batch = grid_batch(core, images([*SIZES, (66, 70)]))
+    states = [info.name for info in core.outputs() if info.name.startswith("hidden_states")]
+    pooled = core.forward(batch, ["pooled"], precision=1)[0]
+    kept = core.forward(batch, ["pooled", *states], precision=1)
+    np.testing.assert_array_equal(pooled, kept[0])
+    for name, state in zip(states, kept[1:], strict=True):
+        assert not (state.view(np.uint32) & 0xFFFF).any(), name  # rounded wherever it lies
+        given = {**batch, "inputs": {}, "features": {name: state}}
+        np.testing.assert_array_equal(core.forward(given, ["pooled"], precision=1)[0], pooled)
+    narrow, wide = (
+        core.plan(outputs, training=False, offsets=batch["offsets"], precision=1).worker_bytes
+        for outputs in (["pooled"], ["pooled", *states])
+    )
+    assert narrow > 0 and wide > 0
+    exact = core.plan(["pooled"], training=False, offsets=batch["offsets"], precision=0)
+    assert narrow < exact.worker_bytes
+
+
+def test_a_frozen_stage_in_bf16_hands_on_what_is_stored() -> None:
+    """Gradients of the last stage are the same, whether the lower ones are computed or given."""
+    core = made("bottleneck", embedding_size=32, hidden_sizes=[128, 128, 160])
+    units = [
+        unit.path.startswith(("backbone.stem", "backbone.stages[0]", "backbone.stages[1]"))
+        for unit in core.units()
+    ]
+    params = np.array([units[info.unit] or info.is_buffer for info in core.params()], np.uint8)
+    core.set_frozen(params, np.array(units, np.uint8))
+    batch = grid_batch(core, images(SIZES))
+    name = "hidden_states.2"
+    given = {**batch, "inputs": {}, "features": {name: core.forward(batch, [name], precision=1)[0]}}
+
+    def gradients(one: dict[str, Any]) -> list[bytes]:
+        core.train_gradients(one, [("classifier", LABELS, 1.0)], token_budget=4096, precision=1)
+        found = [core.gradient(index) for index in range(len(core.params()))]
+        return [values.tobytes() for values in found if values is not None]
+
+    assert gradients(batch) == gradients(given)

@@ -29,3 +29,11 @@ def transformers() -> Any:
     return pytest.importorskip(
         "transformers", minversion="5", reason="live parity needs transformers"
     )
+
+
+@pytest.fixture(scope="session")
+def torchvision(torch: Any) -> Any:
+    """The module torchvision; skips without it."""
+    return pytest.importorskip(
+        "torchvision", reason="compares with torchvision (make .venv/.stamp-parity-vision)"
+    )

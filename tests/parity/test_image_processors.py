@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pixels against the image processors of transformers with Pillow, to the last bit."""
+"""Pixels against transformers: with Pillow to the last bit, with torchvision nearly."""
 
 from __future__ import annotations
 
@@ -114,3 +114,65 @@ def test_torch_resizes_alike_but_for_a_step(
     )
     differences = theirs[0].permute(1, 2, 0).numpy().astype(int) - ours.uint8(array)
     assert np.abs(differences).max() <= steps
+
+
+def apart_in_steps(theirs: Any, ours: Processor, pixels: Any, one: Any) -> Any:
+    """Return how far the floats of a picture are apart, in steps of 8 bits, (3, H, W)."""
+    wanted = theirs(one, return_tensors="np")["pixel_values"][0]
+    found = ours.floats(ours.uint8(Picture(pixels))).transpose(2, 0, 1)
+    assert found.shape == wanted.shape
+    scale = theirs.rescale_factor if theirs.do_rescale else 1.0
+    std = np.array(theirs.image_std if theirs.do_normalize else 1.0) * np.ones(3)
+    return np.abs(found - wanted) * (std / scale)[:, None, None]
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("kind", CASES)
+def test_within_a_step_of_the_processors_with_torchvision(
+    kind: str, torchvision: Any, transformers: Any
+) -> None:
+    """Photographs and noise; of bicubic ones a few values in a million are two steps apart."""
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    datasets = pytest.importorskip("sklearn.datasets", reason="scikit-learn is not installed")
+    noise = np.random.default_rng(3).integers(0, 256, (97, 141, 3), dtype=np.uint8)
+    pictures = [datasets.load_sample_image(name) for name in ("china.jpg", "flower.jpg")]
+    n_values = n_far = 0
+    for settings in [one for one in CASES[kind] if not surrounded(one)]:
+        config = {"image_processor_type": f"{kind}ImageProcessor", **settings}
+        ours = Processor.from_json(json.dumps(config).encode())
+        theirs = getattr(transformers, f"{kind}ImageProcessor").from_dict(config)
+        assert any(one.__name__ == "TorchvisionBackend" for one in type(theirs).__mro__)
+        bicubic = int(theirs.resample) == 3
+        for pixels in [*pictures, noise]:
+            apart = apart_in_steps(theirs, ours, pixels, image.fromarray(pixels))
+            what = f"{kind} {settings} of {pixels.shape}"
+            assert apart.max() <= (2.001 if bicubic else 1.001), what
+            n_values, n_far = n_values + apart.size, n_far + int((apart > 1.001).sum())
+    assert n_far <= 2e-5 * n_values
+
+
+def surrounded(settings: dict[str, object]) -> bool:
+    """Say whether a crop is larger than what it is cut from."""
+    return settings.get("crop_size") in ([31, 24], {"height": 41, "width": 20})
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("size", [20, 21])
+def test_odd_borders_are_those_of_pillow(size: int, torchvision: Any, transformers: Any) -> None:
+    """The one with torchvision lays the image a pixel higher and further left there."""
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    pixels = np.random.default_rng(3).integers(0, 256, (97, 97, 3), dtype=np.uint8)
+    one = image.fromarray(pixels)
+    config = {"image_processor_type": "DeiTImageProcessor", "size": size, "crop_size": 24}
+    ours = Processor.from_json(json.dumps(config).encode())
+    with_pillow = transformers.DeiTImageProcessorPil.from_dict(config)
+    assert apart_in_steps(with_pillow, ours, pixels, one).max() == 0
+    theirs = transformers.DeiTImageProcessor.from_dict(config)
+    if (24 - size) % 2 == 0:
+        assert apart_in_steps(theirs, ours, pixels, one).max() <= 2.001
+        return
+    wanted = theirs(one, return_tensors="np")["pixel_values"][0]
+    found = ours.floats(ours.uint8(Picture(pixels))).transpose(2, 0, 1)
+    scale, std = 1 / 255, np.array(theirs.image_std)[:, None, None]
+    moved = np.abs(np.roll(wanted, (1, 1), (1, 2)) - found) * std / scale
+    assert moved.max() <= 2.001 < apart_in_steps(theirs, ours, pixels, one).max()

@@ -12,6 +12,9 @@
 #include "../kernels.def"
 #undef MTF_KERNEL
 
+/* y (M,N) as mtf_affine_product says; work: mtf_packed_work(K) values. */
+void mtf_affine_product_f32_amx(const mtf_affine_product *p, float *work);
+
 /* Lets tests ask whether a file really got the flags of its folder. */
 #if defined(MTF_AMX_EMULATED) /* tiles.h */
 #define AMX_COMPILED(topic)

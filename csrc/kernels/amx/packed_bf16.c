@@ -10,6 +10,7 @@
 #include "tile_product.h"
 
 #include "../avx512/transpose.h"
+#include "rounding.h"
 
 AMX_COMPILED(packed_bf16)
 
@@ -17,14 +18,6 @@ static inline __m512 tile_value(const dot_tile *t, int64_t row, int column, __m5
 {
     (void)t, (void)row, (void)column;
     return sums;
-}
-
-/* 32 terms from x, `left` of which exist, as bf16; the others are zero. */
-static inline __m512i round_32(const float *x, int64_t left)
-{
-    const __m512 low = _mm512_maskz_loadu_ps(dot_lanes(left), x);
-    const __m512 high = _mm512_maskz_loadu_ps(dot_lanes(left - 16), x + 16);
-    return (__m512i)_mm512_cvtne2ps_pbh(high, low);
 }
 
 /* 32 terms of `rows` (at most 16) rows of a transposed x: pairs of all rows together first, then

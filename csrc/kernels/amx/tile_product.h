@@ -1,5 +1,5 @@
 /* tile_product.h: products with bf16 and int8 panels by AMX tiles. For one file each, which defines
- * TILE_DOT and the functions declared below.
+ * TILE_DOT and the functions declared below; tiles themselves in tile_sums.h.
  *
  *   strips of 32 rows of x, as [step][row][64 bytes]: 32 bf16 or 64 bytes of k a step;
  *   a panel's rows of 16 groups, 128 bytes apart, are the second operand as they lie;
@@ -14,97 +14,20 @@
 #ifndef MTF_KERNELS_AMX_TILE_PRODUCT_H
 #define MTF_KERNELS_AMX_TILE_PRODUCT_H
 
-#include "../../base/compiler.h"
-#include "../avx512/dot_product.h"
-#include "tiles.h"
+#include "tile_sums.h"
 
 #include <string.h>
 
-#define STRIP_ROWS  32
-#define STEP_GROUPS 16                         /* of 32 bits: a row of a tile */
-#define STEP_SIZE   (STRIP_ROWS * STEP_GROUPS) /* groups of a strip in a step */
 /* Most groups of x in a block: 1 MB, half of the second cache of the processors that have tiles. */
 #define BLOCK_GROUPS 262144
 /* Rows of a block at most: work holds fewer for any k. */
 #define BLOCK_ROWS 1024
-
-/* The sums of a tile, float or int32. */
-typedef struct tile_sums {
-    MTF_ALIGNED(64) float at[STRIP_ROWS][MTF_PANEL];
-} tile_sums;
 
 /* What the including file defines: strip number s of x, of `rows` rows, written to `strip` with
  * zeros in what is missing; and what sixteen sums (32 bits each) are worth. */
 static void tile_pack(const dot_product *d, uint32_t *strip, int64_t s, int64_t rows,
                       int64_t in_block);
 static inline __m512 tile_value(const dot_tile *t, int64_t row, int column, __m512 sums);
-
-static inline void tiles_begin(void)
-{
-    /* palette 1; all eight tiles are 16 rows of 64 bytes */
-    MTF_ALIGNED(64) uint8_t config[64] = {1};
-    for (int tile = 0; tile < 8; tile++) {
-        config[16 + 2 * tile] = TILE_BYTES;
-        config[48 + tile] = TILE_ROWS;
-    }
-    tiles_fence();
-    tiles_configure(config);
-}
-
-/* One step: x [32][16] groups, w [16] rows of 32 groups. */
-static inline void tile_step(const uint32_t *x, const uint32_t *w, int both)
-{
-    tile_load(4, x, TILE_BYTES);
-    tile_load(6, w, 2 * TILE_BYTES);
-    tile_load(7, w + STEP_GROUPS, 2 * TILE_BYTES);
-    TILE_DOT(0, 4, 6);
-    TILE_DOT(1, 4, 7);
-    if (both) { /* more than 16 rows */
-        tile_load(5, x + TILE_ROWS * STEP_GROUPS, TILE_BYTES);
-        TILE_DOT(2, 5, 6);
-        TILE_DOT(3, 5, 7);
-    }
-}
-
-/* t's sums into `to` (rows,32), rows `stride` bytes apart; on top of what is there with `go_on`. Whole
- * tiles are read and written. tail: the last step of the panel, filled up. */
-static void tile_multiply(void *to, int64_t stride, const dot_tile *t, int both, int go_on,
-                          const uint32_t *tail)
-{
-    char *upper = to;
-    char *lower = upper + TILE_ROWS * stride;
-    const uint32_t *x = t->x;
-    const uint32_t *w = t->w;
-    int64_t left = t->groups;
-    tiles_fence();
-    tile_zero(0);
-    tile_zero(1);
-    tile_zero(2);
-    tile_zero(3);
-    if (go_on) {
-        tile_load(0, upper, stride);
-        tile_load(1, upper + TILE_BYTES, stride);
-    }
-    if (go_on && both) {
-        tile_load(2, lower, stride);
-        tile_load(3, lower + TILE_BYTES, stride);
-    }
-    for (; left >= STEP_GROUPS; left -= STEP_GROUPS) {
-        tile_step(x, w, both);
-        x += STEP_SIZE;
-        w += STEP_GROUPS * MTF_PANEL;
-    }
-    if (left > 0) {
-        tile_step(x, tail, both);
-    }
-    tile_store(0, upper, stride);
-    tile_store(1, upper + TILE_BYTES, stride);
-    if (both) {
-        tile_store(2, lower, stride);
-        tile_store(3, lower + TILE_BYTES, stride);
-    }
-    tiles_fence();
-}
 
 /* Panel number q with strip number s; `first` is the first strip of the block. */
 static void tile_one(const dot_product *d, int64_t q, int64_t s, int64_t first, int64_t strip_size,
@@ -113,10 +36,12 @@ static void tile_one(const dot_product *d, int64_t q, int64_t s, int64_t first, 
     const int64_t i = s * STRIP_ROWS;
     const int64_t rows = d->m - i < STRIP_ROWS ? d->m - i : STRIP_ROWS;
     const dot_tile t = dot_tile_at(d, q, i, first * STRIP_ROWS, d->work + (s - first) * strip_size);
+    const tile_factors from = {
+        .x = tile_rows_packed(t.x), .w = t.w, .tail = tail, .groups = t.groups, .n_runs = 1};
     const int both = rows > TILE_ROWS;
     const int whole = rows % TILE_ROWS == 0 && t.width == MTF_PANEL;
     if (TILE_SUMS_ARE_VALUES && whole && t.bias == NULL && t.pre == NULL) {
-        tile_multiply(t.y, t.ldy * (int64_t)sizeof *t.y, &t, both, t.add, tail);
+        tile_multiply(t.y, t.ldy * (int64_t)sizeof *t.y, &from, both, t.add);
         dot_activate(&t, rows, d->e);
         return;
     }
@@ -130,7 +55,7 @@ static void tile_one(const dot_product *d, int64_t q, int64_t s, int64_t first, 
         _mm512_storeu_ps(&sums.at[r][0], _mm512_setzero_ps());
         _mm512_storeu_ps(&sums.at[r][16], _mm512_setzero_ps());
     }
-    tile_multiply(&sums, 2 * TILE_BYTES, &t, both, go_on, tail);
+    tile_multiply(&sums, 2 * TILE_BYTES, &from, both, go_on);
     for (int64_t r = 0; r < rows; r++) {
         for (int column = 0; column < MTF_PANEL; column += 16) {
             const __m512 sixteen = _mm512_loadu_ps(&sums.at[r][column]);

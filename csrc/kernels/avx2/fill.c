@@ -17,6 +17,7 @@ void mtf_kernels_fill_avx2(mtf_kernels *table)
     table->column_dots = mtf_column_dots_f32_avx2;
     table->column_blend = mtf_column_blend_f32_avx2;
     table->taps_sum = mtf_taps_sum_f32_avx2;
+    table->largest_halves = mtf_largest_halves_f32_avx2;
     table->taps_add = mtf_taps_add_f32_avx2;
     table->act_bwd = mtf_act_bwd_f32_avx2;
     table->packed_bf16 = mtf_packed_bf16_f32_avx2;

@@ -15,6 +15,7 @@ void mtf_kernels_fill_avx512(mtf_kernels *table)
     table->layernorm_fwd = mtf_layernorm_fwd_f32_avx512;
     table->layernorm_bwd_x = mtf_layernorm_bwd_x_f32_avx512;
     table->layernorm_bwd_w = mtf_layernorm_bwd_w_f32_avx512;
+    table->copy_runs = mtf_copy_runs_f32_avx512;
     table->attention_fwd = mtf_attention_fwd_f32_avx512;
     table->attention_bwd = mtf_attention_bwd_f32_avx512;
     table->dropout_row = mtf_dropout_row_f32_avx512;

@@ -1,0 +1,68 @@
+/* affine.c: see affine.h.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "affine.h"
+
+/* Elements of (m, n) values, whole cache lines. */
+static size_t lines(int64_t m, int64_t n)
+{
+    return ((size_t)m * (size_t)n + 15) / 16 * 16;
+}
+
+size_t mtf_affine_product_work(int64_t m, int64_t n, int64_t k)
+{
+    const size_t own = lines(m, k) + 2 * lines(m, n) + lines(1, n);
+    return mtf_packed_work(k) + (mtf_kernel->affine_product == NULL ? own : 0);
+}
+
+/* x (M,K) of p from bf16. */
+static void widen_x(mtf_real *to, const mtf_affine_product *p)
+{
+    const int64_t run = p->k / p->n_runs;
+    for (int64_t i = 0; i < p->m; i++) {
+        for (int64_t r = 0; r < p->n_runs; r++) {
+            mtf_kernel->bf16_widen(to + i * p->k + r * run, p->x_half + i * p->xi + r * p->run_step,
+                                   run);
+        }
+    }
+}
+
+/* to (M,N) = rows of from, ld apart. */
+static void widen_rows(mtf_real *to, const uint16_t *from, int64_t ld, int64_t m, int64_t n)
+{
+    for (int64_t i = 0; i < m; i++) {
+        mtf_kernel->bf16_widen(to + i * n, from + i * ld, n);
+    }
+}
+
+void mtf_affine_product_run(const mtf_affine_product *p, mtf_real *work)
+{
+    static const mtf_epilogue none = {NULL, NULL, MTF_ACT_NONE, 0};
+    if (mtf_kernel->affine_product != NULL) {
+        mtf_kernel->affine_product(p, work);
+        return;
+    }
+    mtf_real *x = work;
+    mtf_real *sums = x + lines(p->m, p->k);
+    mtf_real *residual = sums + lines(p->m, p->n);
+    uint16_t *row = (uint16_t *)(void *)(residual + lines(p->m, p->n));
+    mtf_real *rest = residual + lines(p->m, p->n) + lines(1, p->n);
+    if (p->x_half != NULL) {
+        widen_x(x, p);
+    }
+    mtf_kernel->packed_bf16(sums, p->n, p->x_half != NULL ? x : p->x,
+                            p->x_half != NULL ? p->k : p->xi, 1, p->panels, p->m, p->n, p->k, &none,
+                            rest);
+    if (p->residual_half != NULL) {
+        widen_rows(residual, p->residual_half, p->ldr, p->m, p->n);
+    }
+    mtf_kernel->column_affine(sums, p->n, p->scale, p->shift,
+                              p->residual_half != NULL ? residual : p->residual,
+                              p->residual_half != NULL ? p->n : p->ldr, p->m, p->n, p->activation);
+    for (int64_t i = 0; i < p->m; i++) {
+        uint16_t *to = p->y_half != NULL ? p->y_half + i * p->ldy : row;
+        mtf_kernel->bf16_round(to, sums + i * p->n, p->n);
+        if (p->y_half == NULL) {
+            mtf_kernel->bf16_widen(p->y + i * p->ldy, row, p->n);
+        }
+    }
+}
