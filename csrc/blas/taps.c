@@ -4,13 +4,21 @@
  *       pixels of a window lie: element (o, tap * I + i) = W[o][i][tap]
  *   dx  one weight a tap, (I, O): element (i, o) of tap t = W[o][i][t], panels of tap 0 first
  *
- * Layouts of the panels, and how int8 is quantised, as in kernels.def; made here once for every level,
- * since the master is read across its rows.
+ * Layouts of the panels, and how int8 is quantised, as in kernels.def. With one tap both are packed as
+ * a linear layer's weight is. With more, y is packed by pieces of the master's rows, in the order in
+ * which they lie, and whole lines of a piece then go to their places: read term by term, sixteen rows
+ * that lie a power of two apart would share a place in the cache. The rest is made here once for
+ * every level.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "packed.h"
 
 #include "../base/bf16.h"
 #include "../base/real.h"
+
+#include <string.h>
+
+/* Terms of a piece of rows that is packed at once. */
+#define PIECE_TERMS 128
 
 /* Where the terms of the columns of one panel lie: term a * n_inner + b of column c at
  * from[c * step_column + a * step_outer + b * step_inner]. */
@@ -54,10 +62,36 @@ static void pack_f32(mtf_real *to, const source *s)
     for (int64_t a = 0; a < s->n_outer; a++) {
         for (int64_t b = 0; b < s->n_inner; b++) {
             const mtf_real *from = s->from + a * s->step_outer + b * s->step_inner;
-            for (int64_t c = 0; c < MTF_PANEL; c++) {
-                to[c] = c < s->n_columns ? from[c * s->step_column] : 0;
+            for (int64_t c = 0; c < s->n_columns; c++) {
+                to[c] = from[c * s->step_column];
+            }
+            for (int64_t c = s->n_columns; c < MTF_PANEL; c++) {
+                to[c] = 0;
             }
             to += MTF_PANEL;
+        }
+    }
+}
+
+/* One panel of the form for y: to [tap][inputs][MTF_PANEL]. */
+static void pack_rows_f32(mtf_real *to, const mtf_weight *w, int64_t panel)
+{
+    mtf_real piece[PIECE_TERMS * MTF_PANEL]; /* [input, tap][MTF_PANEL] */
+    const mtf_real *from = w->master + panel * MTF_PANEL * w->cols;
+    const int64_t inputs = w->cols / w->taps;
+    int64_t input = 0;
+    int64_t tap = 0;
+    for (int64_t first = 0; first < w->cols; first += PIECE_TERMS) {
+        const int64_t terms = w->cols - first < PIECE_TERMS ? w->cols - first : PIECE_TERMS;
+        mtf_kernel->pack_f32(piece, from + first, w->cols, 0, w->rows - panel * MTF_PANEL, terms, 0,
+                             1);
+        for (int64_t p = 0; p < terms; p++) {
+            memcpy(to + (tap * inputs + input) * MTF_PANEL, piece + p * MTF_PANEL,
+                   MTF_PANEL * sizeof *to);
+            if (++tap == w->taps) {
+                tap = 0;
+                input++;
+            }
         }
     }
 }
@@ -110,12 +144,27 @@ static void pack_int8(int8_t *to, float *scale, int32_t *sums, const source *s)
 void mtf_taps_pack(void *panels, float *scale, int32_t *sums, const mtf_weight *w, mtf_use use,
                    mtf_precision precision, int64_t first, int64_t last)
 {
+    if (w->taps == 1 && precision != MTF_PRECISION_INT8) {
+        const int dx = use == MTF_USE_DX;
+        const int64_t n = dx ? w->cols : w->rows;
+        const int64_t terms = dx ? w->rows : w->cols;
+        if (precision == MTF_PRECISION_BF16) {
+            mtf_kernel->pack_bf16(panels, w->master, w->cols, dx, n, terms, first, last);
+        } else {
+            mtf_kernel->pack_f32(panels, w->master, w->cols, dx, n, terms, first, last);
+        }
+        return;
+    }
     for (int64_t panel = first; panel < last; panel++) {
         const source s = source_of(w, use, panel);
         const int64_t k = s.n_outer * s.n_inner;
         switch (precision) {
         case MTF_PRECISION_F32:
-            pack_f32((mtf_real *)panels + panel * k * MTF_PANEL, &s);
+            if (use == MTF_USE_Y) {
+                pack_rows_f32((mtf_real *)panels + panel * k * MTF_PANEL, w, panel);
+            } else {
+                pack_f32((mtf_real *)panels + panel * k * MTF_PANEL, &s);
+            }
             break;
         case MTF_PRECISION_BF16:
             pack_bf16((uint16_t *)panels + panel * ((k + 1) / 2 * 2) * MTF_PANEL, &s);

@@ -28,6 +28,9 @@ typedef struct packed_level {
     int64_t chunk_values;             /* of x at most in a chunk, unless it is one strip */
     /* strip [K][rows] = x, element (r, p) at x[r * xi + p * xp]. May write a register past the end. */
     void (*load)(float *strip, const float *x, int64_t xi, int64_t xp, int64_t rows, int64_t k);
+    /* All n_strips strips of m rows of an x whose rows lie side by side (xi = 1), or NULL. */
+    void (*load_columns)(float *strips, const float *x, int64_t xp, int64_t m, int64_t n_strips,
+                         int64_t k);
     /* y (rows,tile_columns), rows ldy apart, = [y +] strip [K][rows] . w [K][MTF_PANEL]: one chain;
      * by the number of rows. */
     void (*tiles[15])(float *y, int64_t ldy, int64_t left, const float *strip, const float *w,
@@ -87,7 +90,11 @@ packed_product(const packed_level *level, float *y, int64_t ldy, const float *x,
         for (int64_t b = 0; b < n_blocks; b++) {
             const int64_t p = n_sums * b / n_blocks * MTF_CHAIN; /* blocks are whole chains */
             const int64_t terms = at_most(n_sums * (b + 1) / n_blocks * MTF_CHAIN, k) - p;
-            for (int64_t s = 0; s < n_strips; s++) {
+            const int by_columns = xi == 1 && xp != 1 && level->load_columns != NULL;
+            if (by_columns) {
+                level->load_columns(work, x + first + p * xp, xp, rows, n_strips, terms);
+            }
+            for (int64_t s = 0; !by_columns && s < n_strips; s++) {
                 const int64_t i = rows * s / n_strips;
                 level->load(work + i * terms, x + (first + i) * xi + p * xp, xi, xp,
                             rows * (s + 1) / n_strips - i, terms);

@@ -17,6 +17,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "convolution.h"
 
+#include "../base/compiler.h"
 #include "../base/threads.h"
 #include "span.h"
 
@@ -24,9 +25,11 @@
 
 enum {
     G_ROWS = 64,
-    DW_COLUMNS = 4 * MTF_PANEL,
+    DW_COLUMNS = 8 * MTF_PANEL, /* in fp32; each item reads all of g, so fewer items read less */
+    DW_COLUMNS_REDUCED = 4 * MTF_PANEL,
     DW_OUTPUTS = 256,
-    DW_CHUNK = 2 * MTF_CHAIN, /* rows that are gathered at once */
+    DW_GATHERED = DW_COLUMNS * MTF_CHAIN, /* values that are gathered at once */
+    DW_MOST_ROWS = DW_GATHERED / DW_COLUMNS_REDUCED,
     BIAS_COLUMNS = 64,
     FILL_PANELS = 2,
     FINISH_OUTPUTS = 8
@@ -69,6 +72,7 @@ typedef struct conv_job {
     mtf_form own_form;                /* of a weight that keeps none */
     const mtf_form *form;             /* of dx; NULL: no dx */
     int64_t n_g, n_dw, n_dx, dx_rows; /* items; pixels of one of dx */
+    int64_t dw_columns;               /* of one of dW */
 } conv_job;
 
 /* Pixels of an item of dx, and what all of them need. */
@@ -83,7 +87,7 @@ size_t mtf_convolution_backward_work(const mtf_node_shape *shape)
 {
     const int64_t n = shape->weight_rows[CONV_WEIGHT];
     const int64_t inputs = shape->in[CONV_X].width;
-    const size_t dw = 2 * (size_t)DW_CHUNK * DW_COLUMNS + mtf_packed_work(DW_CHUNK);
+    const size_t dw = 2 * (size_t)DW_GATHERED + mtf_packed_work(DW_MOST_ROWS);
     const size_t dx =
         (size_t)((n + 15) / 16 * 16 + dx_rows_of(shape) * (n + inputs)) + 64 + mtf_packed_work(n);
     return dw > dx ? dw : dx;
@@ -115,14 +119,30 @@ static void first_item(void *context, int64_t item, int worker)
     }
 }
 
+/* Columns k0 .. of m windows as panels; gathered: room for them as rows. In fp32 whole panels of one
+ * pixel are gathered as they are. */
+static void fill_panels(const conv_job *job, mtf_real *panels, int64_t first, int64_t m, int64_t k0,
+                        int64_t columns, mtf_real *gathered)
+{
+    const mtf_real *x = job->call->in[CONV_X];
+    if (job->precision == MTF_PRECISION_F32 && job->inputs % MTF_PANEL == 0) {
+        mtf_windows_panels(panels, x, &job->windows, first, m, k0, k0 + columns);
+        return;
+    }
+    mtf_windows_gather(gathered, columns, x, &job->windows, first, m, k0, k0 + columns);
+    mtf_packed_x_fill(panels, gathered, m, columns, job->precision, 0,
+                      mtf_pieces(columns, MTF_PANEL));
+}
+
 /* Columns of G for some outputs, all rows in order. */
 static void dw_item(const conv_job *job, int64_t item, mtf_real *work)
 {
-    const int64_t n_columns = mtf_pieces(job->k, DW_COLUMNS);
-    const int64_t k0 = item % n_columns * DW_COLUMNS;
-    const int64_t columns = mtf_piece_end(job->k, DW_COLUMNS, item % n_columns) - k0;
+    const int64_t n_columns = mtf_pieces(job->k, job->dw_columns);
+    const int64_t k0 = item % n_columns * job->dw_columns;
+    const int64_t columns = mtf_piece_end(job->k, job->dw_columns, item % n_columns) - k0;
     const int64_t o0 = item / n_columns * DW_OUTPUTS;
-    mtf_real *panels = work + DW_CHUNK * DW_COLUMNS;
+    const int64_t rows = DW_GATHERED / job->dw_columns; /* whole chains, so all cuts sum alike */
+    mtf_real *panels = work + DW_GATHERED;
     const mtf_form form = {.panels = panels};
     mtf_product product = {.precision = job->precision,
                            .form = &form,
@@ -133,15 +153,12 @@ static void dw_item(const conv_job *job, int64_t item, mtf_real *work)
                            .xi = 1,
                            .xp = job->n,
                            .uncounted = 1};
-    for (int64_t first = 0; first < job->rows && !mtf_stopping(); first += DW_CHUNK) {
-        product.k = first + DW_CHUNK < job->rows ? DW_CHUNK : job->rows - first;
+    for (int64_t first = 0; first < job->rows && !mtf_stopping(); first += rows) {
+        product.k = first + rows < job->rows ? rows : job->rows - first;
         product.epilogue.add = first > 0;
-        mtf_windows_gather(work, columns, job->call->in[CONV_X], &job->windows, first, product.k,
-                           k0, k0 + columns);
-        mtf_packed_x_fill(panels, work, product.k, columns, job->precision, 0,
-                          mtf_pieces(columns, MTF_PANEL));
+        fill_panels(job, panels, first, product.k, k0, columns, work);
         mtf_packed_product(job->product + o0 * job->k + k0, job->g + first * job->n + o0, &product,
-                           panels + DW_CHUNK * DW_COLUMNS);
+                           panels + DW_GATHERED);
     }
 }
 
@@ -292,23 +309,71 @@ static void second_item(void *context, int64_t item, int worker)
     }
 }
 
+enum { DOTS = 8 }; /* sums that a dot product is made in, so that none waits for the one before */
+
+/* Adds the products of g (n) and w, whose values lie `step` apart, to dots (DOTS). */
+static inline void add_products(double *MTF_RESTRICT dots, const mtf_real *g, const mtf_real *w,
+                                int64_t n, int64_t step)
+{
+    int64_t i = 0;
+    for (; i + DOTS <= n; i += DOTS) {
+        for (int64_t d = 0; d < DOTS; d++) {
+            dots[d] += (double)g[i + d] * (double)w[(i + d) * step];
+        }
+    }
+    for (int64_t d = 0; i < n; i++, d++) {
+        dots[d] += (double)g[i] * (double)w[i * step];
+    }
+}
+
+/* The sum of g w over one row of the weight; g (taps, inputs), w (inputs, taps). */
+static double dot_row(const mtf_real *g, const mtf_real *w, int64_t inputs, int64_t taps)
+{
+    double dots[DOTS] = {0};
+    if (taps == 1) {
+        add_products(dots, g, w, inputs, 1);
+    }
+    for (int64_t tap = 0; taps > 1 && tap < taps; tap++) {
+        add_products(dots, g + tap * inputs, w + tap, inputs, taps);
+    }
+    for (int n = DOTS / 2; n > 0; n /= 2) {
+        for (int d = 0; d < n; d++) {
+            dots[d] += dots[d + n];
+        }
+    }
+    return dots[0];
+}
+
+/* dw (inputs, taps) = [dw +] scale g; g (taps, inputs). Written as dw lies, without a division a term. */
+static void put_row(mtf_real *MTF_RESTRICT dw, const mtf_real *MTF_RESTRICT g, int64_t inputs,
+                    int64_t taps, mtf_real scale, int add)
+{
+    if (taps == 1) {
+        for (int64_t i = 0; i < inputs; i++) {
+            dw[i] = add ? dw[i] + scale * g[i] : scale * g[i];
+        }
+        return;
+    }
+    for (int64_t i = 0; i < inputs; i++, dw += taps) {
+        for (int64_t tap = 0; tap < taps; tap++) {
+            const mtf_real value = scale * g[tap * inputs + i];
+            dw[tap] = add ? dw[tap] + value : value;
+        }
+    }
+}
+
 /* Everything of one output that follows from its row of G and its sum. */
 static void finish_output(const conv_job *job, int64_t o)
 {
     const mtf_op_call *call = job->call;
-    const int64_t taps = mtf_conv_taps(call->shape);
-    const mtf_real *product = job->product != NULL ? job->product + o * job->k : NULL;
-    const mtf_real *w = call->w[CONV_WEIGHT]->master + o * job->k;
     const mtf_real rstd = call->w[CONV_NORM_WEIGHT] != NULL ? mtf_conv_rstd(call, o) : 1;
     const mtf_real scale =
         call->w[CONV_NORM_WEIGHT] != NULL ? rstd * call->w[CONV_NORM_WEIGHT]->master[o] : 1;
-    double dot = 0;
-    for (int64_t p = 0; product != NULL && p < job->k; p++) {
-        const int64_t at = p % job->inputs * taps + p / job->inputs;
-        dot += (double)product[p] * (double)w[at];
-        if (call->dw[CONV_WEIGHT] != NULL) {
-            mtf_conv_put(call, CONV_WEIGHT, o * job->k + at, scale * product[p]);
-        }
+    const int64_t taps = mtf_conv_taps(call->shape);
+    const mtf_real *product = job->product != NULL ? job->product + o * job->k : NULL;
+    if (call->dw[CONV_WEIGHT] != NULL) {
+        put_row(call->dw[CONV_WEIGHT] + o * job->k, product, job->inputs, taps, scale,
+                call->dw_add[CONV_WEIGHT]);
     }
     if (call->dw[CONV_BIAS] != NULL) {
         mtf_conv_put(call, CONV_BIAS, o, scale * job->sums[o]);
@@ -317,6 +382,8 @@ static void finish_output(const conv_job *job, int64_t o)
         mtf_conv_put(call, CONV_NORM_BIAS, o, job->sums[o]);
     }
     if (call->dw[CONV_NORM_WEIGHT] != NULL) {
+        const double dot =
+            dot_row(product, call->w[CONV_WEIGHT]->master + o * job->k, job->inputs, taps);
         const double mean =
             (double)call->w[CONV_MEAN]->master[o] -
             (call->w[CONV_BIAS] != NULL ? (double)call->w[CONV_BIAS]->master[o] : 0);
@@ -366,7 +433,8 @@ void mtf_convolution_backward(const mtf_op_call *call)
         job.n_g = mtf_pieces(job.rows, G_ROWS);
     }
     if (job.product != NULL) {
-        job.n_dw = mtf_pieces(job.k, DW_COLUMNS) * mtf_pieces(job.n, DW_OUTPUTS);
+        job.dw_columns = job.precision == MTF_PRECISION_F32 ? DW_COLUMNS : DW_COLUMNS_REDUCED;
+        job.n_dw = mtf_pieces(job.k, job.dw_columns) * mtf_pieces(job.n, DW_OUTPUTS);
         operations += product;
         mtf_flops_add(MTF_FLOPS_DW, product);
     }

@@ -217,3 +217,45 @@ int64_t mtf_windows_runs(uint16_t *to, const mtf_half_pixels *x, const mtf_windo
     }
     return place - y * image.out_width;
 }
+
+/* Columns begin .. end - 1 of a pixel, NULL: of the border, into a row of panels that lie `next`
+ * values apart. */
+static void put_panels(mtf_real *to, int64_t next, const mtf_real *pixel, int64_t begin,
+                       int64_t end)
+{
+    for (int64_t c = begin; c < end; c += MTF_PANEL, to += next) {
+        if (pixel != NULL) {
+            memcpy(to, pixel + c, MTF_PANEL * sizeof *to);
+        } else {
+            memset(to, 0, MTF_PANEL * sizeof *to);
+        }
+    }
+}
+
+void mtf_windows_panels(mtf_real *panels, const mtf_real *x, const mtf_windows *w, int64_t first,
+                        int64_t m, int64_t k0, int64_t k1)
+{
+    int64_t sequence = mtf_span_find(w->span, w->out_space, first);
+    mtf_image image = mtf_windows_image(w, sequence);
+    for (int64_t r = 0; r < m; r++) {
+        while (first + r >= mtf_span_start(w->span, w->out_space, sequence + 1)) {
+            image = mtf_windows_image(w, ++sequence);
+        }
+        const int64_t place = first + r - image.out_begin;
+        const int64_t top = place / image.out_width * w->stride - image.top;
+        const int64_t left = place % image.out_width * w->stride - image.left;
+        for (int64_t tap = k0 / w->width; tap * w->width < k1; tap++) {
+            const int64_t at = tap * w->width;
+            const int64_t begin = k0 > at ? k0 - at : 0;
+            const int64_t end = k1 < at + w->width ? k1 - at : w->width;
+            const int64_t down = top + tap / w->kernel;
+            const int64_t across = left + tap % w->kernel;
+            const int there =
+                down >= 0 && down < image.in_height && across >= 0 && across < image.in_width;
+            put_panels(panels + (at + begin - k0) * m + r * MTF_PANEL, m * MTF_PANEL,
+                       there ? x + (image.in_begin + down * image.in_width + across) * w->width
+                             : NULL,
+                       begin, end);
+        }
+    }
+}

@@ -38,6 +38,10 @@ MTF_NODISCARD mtf_status mtf_windows_check(const mtf_node_shape *shape, const ch
  * of kernel * kernel * width values (down, across, column); zeros where a window leaves the grid. */
 void mtf_windows_gather(mtf_real *to, int64_t ld, const mtf_real *x, const mtf_windows *w,
                         int64_t first, int64_t m, int64_t k0, int64_t k1);
+/* The same as panels [panel][m][MTF_PANEL], as products in fp32 read them; width, k0 and k1 are
+ * multiples of MTF_PANEL. */
+void mtf_windows_panels(mtf_real *panels, const mtf_real *x, const mtf_windows *w, int64_t first,
+                        int64_t m, int64_t k0, int64_t k1);
 
 /* Rows of pixels begin .. end - 1 are what windows first .. first + m - 1 reach. */
 void mtf_windows_reach(const mtf_windows *w, int64_t first, int64_t m, int64_t *begin,

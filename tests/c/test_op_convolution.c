@@ -142,6 +142,7 @@ static const int64_t cases[][6] = {
     {3, 2, 2, 2, 1, RESIDUAL},
     {2, 5, 3, 1, 1, BIAS | NORM | RESIDUAL},
     {3, 4, 3, 3, 1, NORM},
+    {32, 2, 3, 2, 1, NORM}, /* whole panels of one pixel: dW takes them as they lie */
 };
 enum { N_CASES = (int)(sizeof cases / sizeof *cases) };
 
@@ -320,4 +321,41 @@ MTF_TEST(forms_are_those_of_the_rows_in_the_order_of_windows)
     mtf_forms_free(&plain);
     free(w);
     free(rows);
+}
+
+/* So do those of one tap, and for dx those of each tap have the panels of its matrix (O, I). */
+MTF_TEST(forms_are_those_of_each_tap_alone)
+{
+    enum { O = 37, I = 35, MOST_TAPS = 9 };
+    static const int64_t many[] = {1, MOST_TAPS};
+    mtf_real *w = op_new(O * I * MOST_TAPS);
+    mtf_real *of_tap = op_new(O * I);
+    mtf_error err;
+    for (int n = 0; n < 4; n++) {
+        const int64_t taps = many[n % 2];
+        const mtf_precision precision = n / 2 ? MTF_PRECISION_BF16 : MTF_PRECISION_F32;
+        test_fill(w, (size_t)(O * I * taps), -1.0, 1.0);
+        mtf_weight by_taps = {
+            .master = w, .rows = O, .cols = I * taps, .layout = MTF_LAYOUT_TAPS, .taps = taps};
+        mtf_weight plain = {.master = of_tap, .rows = O, .cols = I};
+        for (int use = taps == 1 ? MTF_USE_Y : MTF_USE_DX; use < MTF_N_USES; use++) {
+            const mtf_use by = (mtf_use)use;
+            const size_t a_tap = mtf_form_bytes(&plain, by, precision);
+            CHECK_INT(mtf_form_reserve(&by_taps, by, precision, &err), MTF_OK);
+            CHECK_INT(mtf_form_reserve(&plain, by, precision, &err), MTF_OK);
+            mtf_form_fill(&by_taps, by, precision, 0, mtf_form_panels(&by_taps, by));
+            for (int64_t tap = 0; tap < taps; tap++) {
+                for (int64_t i = 0; i < O * I; i++) {
+                    of_tap[i] = w[i * taps + tap];
+                }
+                mtf_form_fill(&plain, by, precision, 0, mtf_form_panels(&plain, by));
+                const char *panels = by_taps.forms[by][precision].panels;
+                CHECK_BITS(panels + (size_t)tap * a_tap, plain.forms[by][precision].panels, a_tap);
+            }
+        }
+        mtf_forms_free(&by_taps);
+        mtf_forms_free(&plain);
+    }
+    free(w);
+    free(of_tap);
 }

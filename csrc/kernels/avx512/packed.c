@@ -20,6 +20,7 @@ AVX512_COMPILED(packed)
 #define MOST_STRIPS  16
 #define BLOCK_TERMS  1024
 #define CHUNK_VALUES 65536 /* of x: a quarter of a second-level cache of 1 MB */
+#define COLUMN_TERMS 8     /* of x, that strips take at once */
 /* Weights are asked for this many terms early: into the second-level cache as far ahead as memory
  * takes, then into the first. */
 #define AHEAD_FAR  64
@@ -133,6 +134,26 @@ static void strip_load(float *strip, const float *x, int64_t xi, int64_t xp, int
     }
 }
 
+/* Strips of an x that is read by columns: a term's values lie side by side, terms often a power of two
+ * apart, so that strip by strip each line would be fetched anew. A few terms at a time all strips
+ * take theirs of lines that are there. */
+static void strips_load_columns(float *strips, const float *x, int64_t xp, int64_t m,
+                                int64_t n_strips, int64_t k)
+{
+    for (int64_t first = 0; first < k; first += COLUMN_TERMS) {
+        const int64_t last = at_most(first + COLUMN_TERMS, k);
+        for (int64_t s = 0; s < n_strips; s++) {
+            const int64_t i = m * s / n_strips;
+            const int64_t rows = m * (s + 1) / n_strips - i;
+            const __mmask16 lanes = first_lanes(rows);
+            for (int64_t p = first; p < last; p++) {
+                _mm512_mask_storeu_ps(strips + i * k + p * rows, lanes,
+                                      _mm512_maskz_loadu_ps(lanes, x + i + p * xp));
+            }
+        }
+    }
+}
+
 /* The epilogue on a tile y (rows,32) that was just written, of which `left` columns exist; bias
  * (32) or NULL. Inlined with `act` known. */
 static inline __attribute__((always_inline)) void finish_with(float *y, float *pre, int64_t ldy,
@@ -178,6 +199,7 @@ static const packed_level level = {
     .block_terms = BLOCK_TERMS,
     .chunk_values = CHUNK_VALUES,
     .load = strip_load,
+    .load_columns = strips_load_columns,
     .tiles = {NULL, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10,
               tile_11, tile_12, tile_13, tile_14},
     .finish = finish,
