@@ -168,7 +168,8 @@ void mtf_convolution_bf16(const mtf_op_call *call, const mtf_conv_region *r, mtf
                     .folded = work,
                     .gathered = work + mtf_conv_folded(shape->weight_rows[CONV_WEIGHT])};
     int64_t first = r->first;
-    while (first < r->last && !mtf_stopping()) { /* pieces nearly equal: a weight comes once for each */
+    while (first < r->last &&
+           !mtf_stopping()) { /* pieces nearly equal: a weight comes once for each */
         const int64_t left = r->last - first;
         const int64_t n = (left + most - 1) / most;
         const int64_t rows = ((left + n - 1) / n + STRIP - 1) / STRIP * STRIP;
