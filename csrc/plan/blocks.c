@@ -9,8 +9,8 @@
  * block's activations stay near a core. Of 128, 256 and 512, 256 is 3 to 5 % faster than 512 in bf16
  * and int8; in fp32 all three are equal (all-MiniLM-L6-v2, 640 sentences). */
 #define BLOCK_ROWS 256
-/* In bf16 and int8 products are so fast that weights as large as those of BERT-base and ViT-B come from
- * memory no faster: 832 rows are 10 % faster than 256 (ViT-B, 8 images of 197 rows). */
+/* Weights as large as those of BERT-base and ViT-B come from memory once a block, and products wait for
+ * them: 832 rows are 10 % faster than 256 in bf16, 6 % in fp32 (ViT-B, 8 images of 197 rows). */
 #define STREAMED_ROWS 832
 /* Below this many rows a block is not cut further. */
 #define BLOCK_ROWS_MIN 64
@@ -24,19 +24,23 @@
 #define LONG_PER_WORKER 4
 #define EARLY_ROWS      32768
 
-/* Weights of so many values are large beside what a processor keeps near a core. */
+/* Weights of so many values are large beside what a processor keeps near a core. One with a row for each
+ * word of a vocabulary is not counted: what it gives takes more memory than it does. */
 #define LARGE_WEIGHT 2000000
+#define MOST_OUTPUTS 16384
 /* From grids of a row for so many pixels on steps are not early: the fourth halving of the sides. */
 #define LATE_PIXELS 256
 
-/* Whether a step has a product in reduced precision with a large weight. */
+/* Whether a step has a product with a large weight. */
 static int step_streams(const mtf_program *program, const mtf_step *step)
 {
     const mtf_node *node = &program->nodes[step->node];
     for (int i = 0; i < MTF_MAX_WEIGHTS; i++) {
-        if ((node->op->factors >> i & 1u) && node->weight[i] >= 0 &&
-            step->precision[i] != MTF_PRECISION_F32 &&
-            program->params[node->weight[i]].size >= LARGE_WEIGHT) {
+        if (!(node->op->factors >> i & 1u) || node->weight[i] < 0) {
+            continue;
+        }
+        const mtf_param_def *def = &program->params[node->weight[i]];
+        if (def->size >= LARGE_WEIGHT && def->shape[0] < MOST_OUTPUTS) {
             return 1;
         }
     }

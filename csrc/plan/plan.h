@@ -93,7 +93,7 @@ typedef struct mtf_plan {
     mtf_arena saved, halves, temporary, gradients; /* halves: of 16-bit elements */
     uint32_t spaces;                               /* bit s: a forward step has rows of space s */
     int64_t n_trainable;                           /* values of what the freeze state lets train */
-    int streams; /* 1: a forward step has a product in bf16 or int8 with a large weight */
+    int streams; /* 1: a forward step has a product with a large weight */
     int splits;  /* 0: an operation couples the batch, so it is one block */
 } mtf_plan;
 
