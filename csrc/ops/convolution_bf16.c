@@ -7,7 +7,7 @@
 #include "../blas/affine.h"
 #include "convolution.h"
 
-/* Rows of a piece, whole strips of the kernels with tiles: more where the weight is large, so that it is
+/* The most rows of a piece, whole strips of the kernels with tiles: more where the weight is large, so that it is
  * met by many rows at once, as long as they stay in the second cache. */
 #define STRIP        32
 #define FEW_ROWS     256
@@ -22,7 +22,7 @@ static int64_t piece_rows(const mtf_node_shape *shape)
     const int64_t k = shape->weight_cols[CONV_WEIGHT];
     const int64_t n = shape->weight_rows[CONV_WEIGHT];
     if (mtf_kernel->affine_product == NULL) {
-        return mtf_conv_rows(k > n ? k : n);
+        return mtf_conv_rows(k > n ? k : n) / STRIP * STRIP;
     }
     const int64_t most = n * k <= SMALL_WEIGHT ? FEW_ROWS : MOST_ROWS;
     const int64_t rows = PIECE_VALUES / k / STRIP * STRIP;

@@ -25,22 +25,21 @@ typedef struct run_part {
     mtf_real *worker;
 } run_part;
 
-/* Elements before a temporary's rows of a part: early regions hold what the part has, others all of the
+/* Values before a temporary's rows of a part: early regions hold what the part has, others all of the
  * block. */
-static size_t temporary_skipped(const mtf_plan *plan, mtf_tensor_id t, const mtf_region *region,
-                                const run_part *part)
+static int64_t temporary_skipped(const mtf_plan *plan, mtf_tensor_id t, int32_t slot,
+                                 const run_part *part)
 {
     const mtf_tensor *tensor = &plan->program->tensors[t];
-    const int64_t width = plan->narrow[t] ? (tensor->width + 1) / 2 : tensor->width;
-    return region->early ? 0 : (size_t)(part->in_block[tensor->space] * width);
+    const mtf_region *region = &plan->temporary.regions[slot];
+    return region->early ? 0 : part->in_block[tensor->space] * tensor->width;
 }
 
-/* A temporary of a part, in floats or in bfloat16. */
+/* A temporary of a part. */
 static mtf_real *locate_temporary(const mtf_plan *plan, const mtf_workspace *w, mtf_tensor_id t,
                                   int32_t slot, const run_part *part)
 {
-    return part->worker + w->temporary_starts[slot] +
-           temporary_skipped(plan, t, &plan->temporary.regions[slot], part);
+    return part->worker + w->temporary_starts[slot] + temporary_skipped(plan, t, slot, part);
 }
 
 /* The rows of a tensor that belong to a part, or with NULL all of the view; NULL: not there. */
@@ -87,7 +86,9 @@ static const mtf_real *locate_value(const mtf_plan *plan, const mtf_workspace *w
 static uint16_t *locate_half(const mtf_plan *plan, const mtf_workspace *w, mtf_tensor_id t,
                              const run_part *part)
 {
-    return (uint16_t *)(void *)locate_temporary(plan, w, t, plan->place[t].slot, part);
+    const int32_t slot = plan->place[t].slot;
+    uint16_t *begin = (uint16_t *)(void *)(part->worker + w->temporary_starts[slot]);
+    return begin + temporary_skipped(plan, t, slot, part);
 }
 
 static void set_weights(mtf_op_call *call, const mtf_node *node, const mtf_network *network)

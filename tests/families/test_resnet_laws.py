@@ -160,7 +160,7 @@ def test_long_images_run_a_few_at_a_time(precision: int) -> None:
     """Of eight large images on one worker the large grids are made one at a time, the small ones of
     all together; each has the bits that it has alone.
     """
-    core = made("bottleneck", embedding_size=32, hidden_sizes=[64, 96, 128])
+    core = made("basic", embedding_size=32, hidden_sizes=[64, 97, 128])  # an odd width, too
     pictures = images([(230, 228), (131, 400), (310, 200), (193, 190)] * 2)
     before, names = threads.get_threads(), ["hidden_states.1", "pooled"]
     try:

@@ -11,7 +11,7 @@ BUGS_IN_IMAGES = (
     Bug(
         "images that are taken later write where the first ones did",
         "csrc/plan/run.c",
-        "return region->early ? 0 : (size_t)(part->in_block[tensor->space] * width);",
+        "return region->early ? 0 : part->in_block[tensor->space] * tensor->width;",
         "return 0;",
         LAWS,
     ),
