@@ -14,23 +14,12 @@ size_t mtf_affine_product_work(int64_t m, int64_t n, int64_t k)
     return mtf_packed_work(k) + (mtf_kernel->affine_product == NULL ? own : 0);
 }
 
-/* x (M,K) of p from bf16. */
-static void widen_x(mtf_real *to, const mtf_affine_product *p)
-{
-    const int64_t run = p->k / p->n_runs;
-    for (int64_t i = 0; i < p->m; i++) {
-        for (int64_t r = 0; r < p->n_runs; r++) {
-            mtf_kernel->bf16_widen(to + i * p->k + r * run, p->x_half + i * p->xi + r * p->run_step,
-                                   run);
-        }
-    }
-}
-
-/* to (M,N) = rows of from, ld apart. */
-static void widen_rows(mtf_real *to, const uint16_t *from, int64_t ld, int64_t m, int64_t n)
+/* to (M,N), rows ld_to apart, = rows of from, ld apart. */
+static void widen_rows(mtf_real *to, int64_t ld_to, const uint16_t *from, int64_t ld, int64_t m,
+                       int64_t n)
 {
     for (int64_t i = 0; i < m; i++) {
-        mtf_kernel->bf16_widen(to + i * n, from + i * ld, n);
+        mtf_kernel->bf16_widen(to + i * ld_to, from + i * ld, n);
     }
 }
 
@@ -46,14 +35,15 @@ void mtf_affine_product_run(const mtf_affine_product *p, mtf_real *work)
     mtf_real *residual = sums + lines(p->m, p->n);
     uint16_t *row = (uint16_t *)(void *)(residual + lines(p->m, p->n));
     mtf_real *rest = residual + lines(p->m, p->n) + lines(1, p->n);
-    if (p->x_half != NULL) {
-        widen_x(x, p);
+    for (int64_t r = 0; p->x_half != NULL && r < p->n_runs; r++) {
+        const int64_t run = p->k / p->n_runs;
+        widen_rows(x + r * run, p->k, p->x_half + r * p->run_step, p->xi, p->m, run);
     }
     mtf_kernel->packed_bf16(sums, p->n, p->x_half != NULL ? x : p->x,
                             p->x_half != NULL ? p->k : p->xi, 1, p->panels, p->m, p->n, p->k, &none,
                             rest);
     if (p->residual_half != NULL) {
-        widen_rows(residual, p->residual_half, p->ldr, p->m, p->n);
+        widen_rows(residual, p->n, p->residual_half, p->ldr, p->m, p->n);
     }
     mtf_kernel->column_affine(sums, p->n, p->scale, p->shift,
                               p->residual_half != NULL ? residual : p->residual,

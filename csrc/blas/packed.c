@@ -68,14 +68,20 @@ typedef struct form_shape {
         groups; /* of panels, one behind the other: of dx of MTF_LAYOUT_TAPS one a tap, else 1 */
 } form_shape;
 
+/* Packed by taps; with one tap as the weight of a linear layer. */
+static int has_taps(const mtf_weight *w)
+{
+    return w->layout == MTF_LAYOUT_TAPS && w->taps > 1;
+}
+
 static form_shape shape_of(const mtf_weight *w, mtf_use use)
 {
-    if (w->layout == MTF_LAYOUT_TAPS) {
+    if (has_taps(w)) {
         const form_shape y = {.n = w->rows, .k = w->cols, .groups = 1};
         const form_shape dx = {.n = w->cols / w->taps, .k = w->rows, .groups = w->taps};
         return use == MTF_USE_Y ? y : dx;
     }
-    const int out_in = w->layout == MTF_LAYOUT_OUT_IN;
+    const int out_in = w->layout != MTF_LAYOUT_IN_OUT;
     const int rows_are_n = (use == MTF_USE_Y) == out_in;
     const form_shape s = {rows_are_n ? w->rows : w->cols, rows_are_n ? w->cols : w->rows, w->cols,
                           !rows_are_n, 1};
@@ -171,9 +177,9 @@ int64_t mtf_form_panels(const mtf_weight *w, mtf_use use)
     return all_panels(&s);
 }
 
-const uint16_t *mtf_form_panel(const mtf_form *form, int64_t k, int64_t panel)
+const void *mtf_form_panel(const mtf_form *form, int64_t k, mtf_precision precision, int64_t panel)
 {
-    return (const uint16_t *)form->panels + panel * ((k + 1) / 2 * 2) * MTF_PANEL;
+    return (const char *)form->panels + (size_t)panel * panel_bytes(k, precision);
 }
 
 mtf_form mtf_form_tap(const mtf_form *form, int64_t inputs, int64_t outputs, int64_t tap,
@@ -198,7 +204,7 @@ static void pack(void *panels, const mtf_real *values, const form_shape *s, mtf_
 void mtf_form_pack(void *panels, const mtf_weight *w, mtf_use use, mtf_precision precision,
                    int64_t first, int64_t last)
 {
-    if (w->layout == MTF_LAYOUT_TAPS) {
+    if (has_taps(w)) {
         mtf_taps_pack(panels, NULL, NULL, w, use, precision, first, last);
         return;
     }
@@ -209,7 +215,7 @@ void mtf_form_pack(void *panels, const mtf_weight *w, mtf_use use, mtf_precision
 void mtf_form_fill(mtf_weight *w, mtf_use use, mtf_precision precision, int64_t first, int64_t last)
 {
     mtf_form *form = &w->forms[use][precision];
-    if (w->layout == MTF_LAYOUT_TAPS) {
+    if (has_taps(w)) {
         mtf_taps_pack(form->panels, form->scale, form->sums, w, use, precision, first, last);
     } else if (precision == MTF_PRECISION_INT8) {
         const form_shape s = shape_of(w, use);
@@ -254,21 +260,17 @@ void mtf_packed_product(mtf_real *y, const mtf_real *x, const mtf_product *p, mt
         mtf_flops_add(p->kind, 2 * p->m * n * p->k + (e.bias != NULL ? p->m * n : 0) +
                                    (e.activation != MTF_ACT_NONE ? p->m * n : 0));
     }
-    const char *panels = (const char *)p->form->panels +
-                         (size_t)(p->n0 / MTF_PANEL) * panel_bytes(p->k, p->precision);
+    const void *panels = mtf_form_panel(p->form, p->k, p->precision, p->n0 / MTF_PANEL);
     switch (p->precision) {
     case MTF_PRECISION_F32:
-        mtf_kernel->packed_f32(y, p->ldy, x, p->xi, p->xp, (const mtf_real *)(const void *)panels,
-                               p->m, n, p->k, &e, work);
+        mtf_kernel->packed_f32(y, p->ldy, x, p->xi, p->xp, panels, p->m, n, p->k, &e, work);
         break;
     case MTF_PRECISION_BF16:
-        mtf_kernel->packed_bf16(y, p->ldy, x, p->xi, p->xp, (const uint16_t *)(const void *)panels,
-                                p->m, n, p->k, &e, work);
+        mtf_kernel->packed_bf16(y, p->ldy, x, p->xi, p->xp, panels, p->m, n, p->k, &e, work);
         break;
     case MTF_PRECISION_INT8:
-        mtf_kernel->packed_int8(y, p->ldy, x, p->xi, p->xp, (const int8_t *)panels,
-                                p->form->scale + p->n0, p->form->sums + p->n0, p->m, n, p->k, &e,
-                                work);
+        mtf_kernel->packed_int8(y, p->ldy, x, p->xi, p->xp, panels, p->form->scale + p->n0,
+                                p->form->sums + p->n0, p->m, n, p->k, &e, work);
         break;
     }
 }

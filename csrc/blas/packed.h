@@ -62,8 +62,8 @@ void mtf_form_place(mtf_weight *w, mtf_use use, mtf_precision precision, mtf_for
 MTF_NODISCARD mtf_status mtf_form_reserve(mtf_weight *w, mtf_use use, mtf_precision precision,
                                           mtf_error *err);
 int64_t mtf_form_panels(const mtf_weight *w, mtf_use use);
-/* Panel number `panel` of a form for y in bf16, of k terms. */
-const uint16_t *mtf_form_panel(const mtf_form *form, int64_t k, int64_t panel);
+/* Panel number `panel` of a form of k terms. */
+const void *mtf_form_panel(const mtf_form *form, int64_t k, mtf_precision precision, int64_t panel);
 /* The weight of one tap of a MTF_LAYOUT_TAPS weight's form for dx: (inputs, outputs). */
 mtf_form mtf_form_tap(const mtf_form *form, int64_t inputs, int64_t outputs, int64_t tap,
                       mtf_precision precision);

@@ -4,11 +4,10 @@
  *       pixels of a window lie: element (o, tap * I + i) = W[o][i][tap]
  *   dx  one weight a tap, (I, O): element (i, o) of tap t = W[o][i][t], panels of tap 0 first
  *
- * Layouts of the panels, and how int8 is quantised, as in kernels.def. With one tap both are packed as
- * a linear layer's weight is. With more, y is packed by pieces of the master's rows, in the order in
- * which they lie, and whole lines of a piece then go to their places: read term by term, sixteen rows
- * that lie a power of two apart would share a place in the cache. The rest is made here once for
- * every level.
+ * Layouts of the panels, and how int8 is quantised, as in kernels.def. In fp32 y is packed by pieces of
+ * the master's rows, in the order in which they lie, and whole lines of a piece then go to their
+ * places: read term by term, sixteen rows that lie a power of two apart would share a place in the
+ * cache. The rest is made here once for every level.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "packed.h"
 
@@ -144,17 +143,6 @@ static void pack_int8(int8_t *to, float *scale, int32_t *sums, const source *s)
 void mtf_taps_pack(void *panels, float *scale, int32_t *sums, const mtf_weight *w, mtf_use use,
                    mtf_precision precision, int64_t first, int64_t last)
 {
-    if (w->taps == 1 && precision != MTF_PRECISION_INT8) {
-        const int dx = use == MTF_USE_DX;
-        const int64_t n = dx ? w->cols : w->rows;
-        const int64_t terms = dx ? w->rows : w->cols;
-        if (precision == MTF_PRECISION_BF16) {
-            mtf_kernel->pack_bf16(panels, w->master, w->cols, dx, n, terms, first, last);
-        } else {
-            mtf_kernel->pack_f32(panels, w->master, w->cols, dx, n, terms, first, last);
-        }
-        return;
-    }
     for (int64_t panel = first; panel < last; panel++) {
         const source s = source_of(w, use, panel);
         const int64_t k = s.n_outer * s.n_inner;

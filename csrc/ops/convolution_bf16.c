@@ -163,8 +163,8 @@ void mtf_convolution_bf16(const mtf_op_call *call, const mtf_conv_region *r, mtf
     const pass c = {.call = call,
                     .region = r,
                     .windows = mtf_windows_of(call),
-                    .panels =
-                        mtf_form_panel(form, shape->weight_cols[CONV_WEIGHT], r->n0 / MTF_PANEL),
+                    .panels = mtf_form_panel(form, shape->weight_cols[CONV_WEIGHT],
+                                             MTF_PRECISION_BF16, r->n0 / MTF_PANEL),
                     .folded = work,
                     .gathered = work + mtf_conv_folded(shape->weight_rows[CONV_WEIGHT])};
     int64_t first = r->first;

@@ -80,9 +80,9 @@ typedef struct mtf_plan {
     const mtf_program *program;
     mtf_step *forward, *backward;
     int32_t n_forward, n_backward;
-    int32_t
-        n_early; /* the first so many forward steps are on grids so large that few images at a time
-                        stay in a cache, and weights so small that they do with few */
+    /* The first so many forward steps are on grids so large that few images at a time stay in a cache,
+     * and with weights so small that they do with few. */
+    int32_t n_early;
     mtf_tensor_id *alias;    /* (n_tensors) the tensor that is read in its stead */
     mtf_tensor_id *boundary; /* what the frozen prefix hands on: to steps above it, or as output */
     int32_t n_boundary;

@@ -16,15 +16,10 @@
 #include "rounding.h"
 #include "tile_sums.h"
 
-#include <string.h>
-
 AMX_COMPILED(affine_product)
 
 /* Bytes of a weight whose panels may take turns. */
 #define SMALL_WEIGHT 524288
-/* Most groups of packed strips in a block, 1 MB, and its most rows. */
-#define BLOCK_GROUPS 262144
-#define BLOCK_ROWS   1024
 
 /* The columns of y that a panel makes, of the rows of a strip. */
 typedef struct affine_tile {
@@ -182,15 +177,11 @@ static void pack_strip(const mtf_affine_product *p, uint32_t *strip, int64_t s, 
 static void multiply_strips(affine_run *run, int64_t first, int64_t last)
 {
     const mtf_affine_product *p = run->p;
-    const int64_t whole = run->groups / STEP_GROUPS * STEP_GROUPS;
-    const int64_t rest = run->groups - whole;
     const int64_t n = last - first;
     const int64_t lines = n > 1 ? (2 * STEP_GROUPS + n - 1) / n : 0; /* a step of a panel has 32 */
     for (int64_t q = 0; q * MTF_PANEL < p->n; q++) {
-        if (rest > 0) {
-            memcpy(run->tail, (const uint32_t *)p->panels + (q * run->groups + whole) * MTF_PANEL,
-                   (size_t)(rest * MTF_PANEL) * sizeof *run->tail);
-        }
+        tile_fill_tail(run->tail, (const uint32_t *)p->panels + q * run->groups * MTF_PANEL,
+                       run->groups);
         for (int64_t s = first; s < last; s++) {
             multiply(run, q, s, lines);
         }
@@ -204,9 +195,7 @@ void mtf_affine_product_f32_amx(const mtf_affine_product *p, float *work)
     const int64_t n_strips = (p->m + STRIP_ROWS - 1) / STRIP_ROWS;
     affine_run run = {.p = p, .groups = groups, .strip_size = steps * STEP_SIZE};
     run.strips = (uint32_t *)(((uintptr_t)work + 63) & ~(uintptr_t)63);
-    const int64_t room = (int64_t)mtf_packed_work(p->k) - 16;
-    int64_t block = (room < BLOCK_GROUPS ? room : BLOCK_GROUPS) / run.strip_size;
-    block = block < 1 ? 1 : block > BLOCK_ROWS / STRIP_ROWS ? BLOCK_ROWS / STRIP_ROWS : block;
+    const int64_t block = tile_block((int64_t)mtf_packed_work(p->k) - 16, run.strip_size);
     const int in_turn = groups * p->n * (int64_t)sizeof(uint32_t) <= SMALL_WEIGHT;
     tiles_begin();
     for (int64_t first = 0; first < n_strips; first += block) {

@@ -16,13 +16,6 @@
 
 #include "tile_sums.h"
 
-#include <string.h>
-
-/* Most groups of x in a block: 1 MB, half of the second cache of the processors that have tiles. */
-#define BLOCK_GROUPS 262144
-/* Rows of a block at most: work holds fewer for any k. */
-#define BLOCK_ROWS 1024
-
 /* What the including file defines: strip number s of x, of `rows` rows, written to `strip` with
  * zeros in what is missing; and what sixteen sums (32 bits each) are worth. */
 static void tile_pack(const dot_product *d, uint32_t *strip, int64_t s, int64_t rows,
@@ -68,12 +61,9 @@ static void tile_one(const dot_product *d, int64_t q, int64_t s, int64_t first, 
 static void tile_multiply_all(const dot_product *d)
 {
     const int64_t steps = (d->groups + STEP_GROUPS - 1) / STEP_GROUPS;
-    const int64_t whole = d->groups / STEP_GROUPS * STEP_GROUPS;
     const int64_t strip_size = steps > 0 ? steps * STEP_SIZE : STEP_SIZE;
     const int64_t n_strips = (d->m + STRIP_ROWS - 1) / STRIP_ROWS;
-    const int64_t room = d->work_groups < BLOCK_GROUPS ? d->work_groups : BLOCK_GROUPS;
-    int64_t block = room / strip_size;
-    block = block < 1 ? 1 : block > BLOCK_ROWS / STRIP_ROWS ? BLOCK_ROWS / STRIP_ROWS : block;
+    const int64_t block = tile_block(d->work_groups, strip_size);
     MTF_ALIGNED(64) uint32_t tail[STEP_GROUPS * MTF_PANEL];
     memset(tail, 0, sizeof tail);
     tiles_begin();
@@ -85,8 +75,7 @@ static void tile_multiply_all(const dot_product *d)
                       left < STRIP_ROWS ? left : STRIP_ROWS, (s - first) * STRIP_ROWS);
         }
         for (int64_t q = 0; q * MTF_PANEL < d->n; q++) {
-            memcpy(tail, d->panels + (q * d->groups + whole) * MTF_PANEL,
-                   (size_t)((d->groups - whole) * MTF_PANEL) * sizeof *tail);
+            tile_fill_tail(tail, d->panels + q * d->groups * MTF_PANEL, d->groups);
             for (int64_t s = first; s < last; s++) {
                 tile_one(d, q, s, first, strip_size, tail);
             }

@@ -8,9 +8,31 @@
 #include "../avx512/dot_product.h"
 #include "tiles.h"
 
+#include <string.h>
+
 #define STRIP_ROWS  32
 #define STEP_GROUPS 16                         /* of 32 bits: a row of a tile */
 #define STEP_SIZE   (STRIP_ROWS * STEP_GROUPS) /* groups of a strip in a step */
+
+/* Most groups of x in a block: 1 MB, half of the second cache of the processors that have tiles. */
+#define BLOCK_GROUPS 262144
+/* Rows of a block at most: work holds fewer for any k. */
+#define BLOCK_ROWS 1024
+
+/* Strips of a block where there is room for so many groups. */
+static inline int64_t tile_block(int64_t room, int64_t strip_size)
+{
+    const int64_t strips = (room < BLOCK_GROUPS ? room : BLOCK_GROUPS) / strip_size;
+    return strips < 1 ? 1 : strips > BLOCK_ROWS / STRIP_ROWS ? BLOCK_ROWS / STRIP_ROWS : strips;
+}
+
+/* The last step of a panel that is not whole into `tail` (STEP_GROUPS * MTF_PANEL), which holds zeros
+ * behind it. */
+static inline void tile_fill_tail(uint32_t *tail, const uint32_t *panel, int64_t groups)
+{
+    const int64_t whole = groups / STEP_GROUPS * STEP_GROUPS;
+    memcpy(tail, panel + whole * MTF_PANEL, (size_t)((groups - whole) * MTF_PANEL) * sizeof *tail);
+}
 
 /* The sums of a tile, float or int32. */
 typedef struct tile_sums {
